@@ -1,0 +1,81 @@
+"""What the receiver answers: success and partial success, and `google.rpc.Status` bodies for every refusal.
+
+OTLP 1.11, section OTLP/HTTP Response: the answer has the encoding of the request, also when it is an error.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import IntEnum
+
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from starlette.responses import Response
+
+PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
+RETRY_AFTER_SECONDS = 2
+
+
+class Code(IntEnum):
+    """The codes of google.rpc that the receiver uses."""
+
+    INVALID_ARGUMENT = 3
+    NOT_FOUND = 5
+    RESOURCE_EXHAUSTED = 8
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+
+
+_CODE_OF_STATUS = {
+    400: Code.INVALID_ARGUMENT,
+    404: Code.NOT_FOUND,
+    405: Code.UNIMPLEMENTED,
+    413: Code.RESOURCE_EXHAUSTED,
+    415: Code.INVALID_ARGUMENT,
+    500: Code.INTERNAL,
+    503: Code.UNAVAILABLE,
+}
+
+
+class RefusalError(Exception):
+    """A request that is answered with an error."""
+
+    def __init__(self, http_status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+        self.reason = reason
+
+
+def refusal(http_status: int, message: str, media_type: str) -> Response:
+    """An error answer with a Status body in the request's encoding (JSON for an unknown one)."""
+    code = _CODE_OF_STATUS.get(http_status, Code.INTERNAL)
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if http_status == 503 else None
+    if media_type == PROTOBUF:
+        body = Status(code=code, message=message).SerializeToString()
+        return Response(body, http_status, headers, PROTOBUF)
+    return Response(json.dumps({"code": int(code), "message": message}), http_status, headers, JSON)
+
+
+def traces_accepted(refused: dict[str, int]) -> Response:
+    """200 for traces; `refused` (reason -> spans) becomes partial success."""
+    answer = ExportTraceServiceResponse()
+    if refused:
+        answer.partial_success.rejected_spans = sum(refused.values())
+        answer.partial_success.error_message = _explain(refused)
+    return Response(answer.SerializeToString(), 200, media_type=PROTOBUF)
+
+
+def logs_accepted(refused: dict[str, int]) -> Response:
+    """200 for log records; `refused` (reason -> records) becomes partial success."""
+    answer = ExportLogsServiceResponse()
+    if refused:
+        answer.partial_success.rejected_log_records = sum(refused.values())
+        answer.partial_success.error_message = _explain(refused)
+    return Response(answer.SerializeToString(), 200, media_type=PROTOBUF)
+
+
+def _explain(refused: dict[str, int]) -> str:
+    return "; ".join(f"{count} refused: {reason}" for reason, count in refused.items())

@@ -1,0 +1,143 @@
+"""The columns of a stored span and observation, and which attribute spellings fill the typed ones.
+
+Attribute names are spelled here and nowhere else in the platform. The first spelling of a column wins; an attribute
+that fills a typed column is not repeated in the attribute map, every other attribute stays there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import pyarrow as pa
+
+TIME = pa.timestamp("ns", "UTC")
+ATTRIBUTES = pa.map_(pa.string(), pa.string())
+TRACE_ID = pa.binary(16)
+SPAN_ID = pa.binary(8)
+
+OBSERVATION_EVENT = "andon.observation"
+OBSERVATION_PREFIX = "andon.observation."
+SEGMENT_PREFIX = "andon.observation.segment."
+
+
+class ValueKind(Enum):
+    """How the value of a typed attribute is read."""
+
+    TEXT = pa.string()
+    COUNT = pa.int64()
+    SECONDS = pa.float64()
+
+
+@dataclass(frozen=True)
+class TypedColumn:
+    """A column filled from an attribute; `spellings` in order of precedence."""
+
+    name: str
+    kind: ValueKind
+    spellings: tuple[str, ...]
+
+
+SPAN_ATTRIBUTES = (
+    TypedColumn("pipeline", ValueKind.TEXT, ("andon.pipeline",)),
+    TypedColumn("stage", ValueKind.TEXT, ("andon.stage",)),
+    TypedColumn("run_id", ValueKind.TEXT, ("andon.run.id",)),
+    TypedColumn("domain", ValueKind.TEXT, ("andon.domain",)),
+    TypedColumn("operation", ValueKind.TEXT, ("gen_ai.operation.name",)),
+    TypedColumn("provider", ValueKind.TEXT, ("gen_ai.provider.name", "gen_ai.system")),
+    TypedColumn("request_model", ValueKind.TEXT, ("gen_ai.request.model",)),
+    TypedColumn("response_model", ValueKind.TEXT, ("gen_ai.response.model",)),
+    TypedColumn("response_id", ValueKind.TEXT, ("gen_ai.response.id",)),
+    TypedColumn("conversation_id", ValueKind.TEXT, ("gen_ai.conversation.id",)),
+    TypedColumn("input_tokens", ValueKind.COUNT, ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")),
+    TypedColumn(
+        "cache_read_tokens",
+        ValueKind.COUNT,
+        (
+            "gen_ai.usage.cache_read.input_tokens",
+            "gen_ai.usage.cache_read_input_tokens",
+            "gen_ai.usage.cached_tokens",
+        ),
+    ),
+    TypedColumn(
+        "cache_write_tokens",
+        ValueKind.COUNT,
+        ("gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens"),
+    ),
+    TypedColumn("output_tokens", ValueKind.COUNT, ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")),
+    TypedColumn(
+        "reasoning_tokens",
+        ValueKind.COUNT,
+        ("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"),
+    ),
+    TypedColumn(
+        "time_to_first_token_seconds",
+        ValueKind.SECONDS,
+        (
+            "gen_ai.response.time_to_first_chunk",
+            "gen_ai.server.time_to_first_token",
+            "gen_ai.latency.time_to_first_token",
+        ),
+    ),
+    TypedColumn("finish_reason", ValueKind.TEXT, ("gen_ai.response.finish_reasons",)),
+    TypedColumn("error_type", ValueKind.TEXT, ("error.type",)),
+)
+
+RESOURCE_ATTRIBUTES = (
+    TypedColumn("service", ValueKind.TEXT, ("service.name",)),
+    TypedColumn("environment", ValueKind.TEXT, ("deployment.environment.name", "deployment.environment")),
+    TypedColumn("accelerator_pool", ValueKind.TEXT, ("andon.accelerator.pool",)),
+)
+
+TOKEN_COLUMNS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
+ROLLUP_OPERATIONS = ("invoke_agent", "invoke_workflow", "create_agent", "plan", "agent_step")
+
+SPAN_SCHEMA = pa.schema(
+    [
+        ("trace_id", TRACE_ID),
+        ("span_id", SPAN_ID),
+        ("parent_span_id", SPAN_ID),
+        ("trace_state", pa.string()),
+        ("flags", pa.uint32()),
+        ("start_time", TIME),
+        ("end_time", TIME),
+        ("name", pa.string()),
+        ("kind", pa.uint8()),
+        ("status_code", pa.uint8()),
+        ("status_message", pa.string()),
+        *((column.name, column.kind.value) for column in (*SPAN_ATTRIBUTES, *RESOURCE_ATTRIBUTES)),
+        ("usage_role", pa.string()),
+        ("scope_name", pa.string()),
+        ("scope_version", pa.string()),
+        ("attributes", ATTRIBUTES),
+        ("resource", ATTRIBUTES),
+        ("event_times", pa.list_(TIME)),
+        ("event_names", pa.list_(pa.string())),
+        ("event_attributes", pa.list_(ATTRIBUTES)),
+        ("link_trace_ids", pa.list_(TRACE_ID)),
+        ("link_span_ids", pa.list_(SPAN_ID)),
+        ("link_attributes", pa.list_(ATTRIBUTES)),
+    ]
+)
+
+OBSERVATION_ATTRIBUTES = (
+    TypedColumn("pipeline", ValueKind.TEXT, ("andon.pipeline",)),
+    TypedColumn("stage", ValueKind.TEXT, ("andon.stage",)),
+    TypedColumn("run_id", ValueKind.TEXT, ("andon.run.id",)),
+    TypedColumn("model", ValueKind.TEXT, ("gen_ai.request.model",)),
+)
+
+OBSERVATION_SCHEMA = pa.schema(
+    [
+        ("time", TIME),
+        ("service", pa.string()),
+        ("environment", pa.string()),
+        *((column.name, column.kind.value) for column in OBSERVATION_ATTRIBUTES),
+        ("signal", pa.string()),
+        ("number", pa.float64()),
+        ("text", pa.string()),
+        ("segment", ATTRIBUTES),
+        ("trace_id", TRACE_ID),
+        ("span_id", SPAN_ID),
+    ]
+)

@@ -1,0 +1,1 @@
+"""Alembic migrations of the telemetry store (ClickHouse dialect) and the control store (SQLite, PostgreSQL)."""

@@ -1,0 +1,39 @@
+"""The one typed settings object: read from `andon.toml`, `ANDON_*` variables and command line, in rising precedence."""
+
+from settings.load import load_settings
+from settings.model import (
+    AlertRule,
+    AlertSettings,
+    CdcSource,
+    ChecklistSettings,
+    CollectorSettings,
+    DriftMonitor,
+    DriftSettings,
+    ObservabilitySettings,
+    Pool,
+    ServerSettings,
+    Serves,
+    Settings,
+    SettingsError,
+    TcoSettings,
+    WebhookChannelSettings,
+)
+
+__all__ = [
+    "AlertRule",
+    "AlertSettings",
+    "CdcSource",
+    "ChecklistSettings",
+    "CollectorSettings",
+    "DriftMonitor",
+    "DriftSettings",
+    "ObservabilitySettings",
+    "Pool",
+    "ServerSettings",
+    "Serves",
+    "Settings",
+    "SettingsError",
+    "TcoSettings",
+    "WebhookChannelSettings",
+    "load_settings",
+]

@@ -1,0 +1,192 @@
+"""What can be set, with its type, unit, default and meaning.
+
+Each field's description is what `docs/settings.md` prints and what an error message points to; nothing reads an
+environment variable or a file outside `settings/`.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message names the value, what is allowed and where to change it."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSettings(_Part):
+    """Where the dashboard and the collector listen."""
+
+    host: str = Field("127.0.0.1", description="address to bind; loopback only until there is login")
+    port: int = Field(8300, ge=0, le=65535, description="dashboard and JSON API; 0 picks a free port")
+    otlp_http_port: int = Field(4318, ge=0, le=65535, description="OTLP/HTTP receiver; 0 picks a free port")
+
+
+class CollectorSettings(_Part):
+    """Limits of the receiver and rhythm of the journal."""
+
+    max_body_bytes: int = Field(64 * 2**20, gt=0, description="largest request body, before and after decompression")
+    max_in_flight_bytes: int = Field(512 * 2**20, gt=0, description="decoded request bytes held at once; above: 503")
+    journal_max_bytes: int = Field(4 * 2**30, gt=0, description="disk budget of the journal; above: 503")
+    seal_seconds: float = Field(1.0, gt=0, description="age at which an open segment is handed to the writer")
+    seal_bytes: int = Field(32 * 2**20, gt=0, description="size at which an open segment is handed to the writer")
+    fold_seconds: float = Field(2.0, gt=0, description="pause between looks for minutes to fold")
+    grace_seconds: float = Field(10.0, ge=0, description="how long after its end a minute stays open")
+
+
+class Serves(_Part):
+    """Which traffic a capacity pool serves; a call belongs to the pool when every list given holds its value."""
+
+    models: tuple[str, ...] = Field((), description="model names")
+    providers: tuple[str, ...] = Field((), description="provider names")
+    services: tuple[str, ...] = Field((), description="service.name values")
+    pipelines: tuple[str, ...] = Field((), description="pipeline names")
+
+
+class Pool(_Part):
+    """Accelerators that are paid for by the hour, used or not."""
+
+    name: str = Field(min_length=1, description="name shown on the page")
+    accelerator: str = Field(description="accelerator type, for example H100-SXM")
+    count: int = Field(ge=1, description="how many accelerators")
+    usd_per_hour: Decimal = Field(ge=0, description="price of ONE accelerator for one hour, USD")
+    basis: Literal["rented", "reserved", "spot", "owned"] = Field("rented", description="what kind of price this is")
+    serves: Serves = Field(Serves(), description="which traffic the pool serves")
+
+
+class DriftMonitor(_Part):
+    """One signal watched against one baseline."""
+
+    name: str = Field(min_length=1, description="name of the monitor")
+    signal: str = Field(
+        description="what is watched: output_tokens, input_tokens, time_to_first_token_seconds, duration_seconds, "
+        "or an observation: feature.<name>, prediction, score, label"
+    )
+    pipeline: str | None = Field(None, description="only this pipeline")
+    stage: str | None = Field(None, description="only this stage")
+    model: str | None = Field(None, description="only this model")
+    window_seconds: float = Field(3600, gt=0, description="length of a window")
+    average_run_length: float = Field(
+        10_000, gt=1, description="windows between false alarms that the monitor guarantees (the e-detector's A)"
+    )
+    min_windows: int = Field(20, ge=4, description="windows that a baseline needs")
+    min_rows: int = Field(5_000, ge=50, description="rows that a baseline needs")
+    auto_baseline: bool = Field(False, description="capture the first baseline as soon as there is enough data")
+    grace_seconds: float = Field(5.0, ge=0, description="how long after its end a window waits for late rows")
+
+
+class DriftSettings(_Part):
+    poll_seconds: float = Field(15.0, gt=0, description="pause between looks for closed windows")
+    monitors: tuple[DriftMonitor, ...] = Field((), description="what is watched")
+
+
+class CdcSource(_Part):
+    """A PostgreSQL source whose logical replication slots are watched; the role needs pg_monitor, nothing more."""
+
+    name: str = Field(min_length=1, description="name shown on the checklist")
+    url: SecretStr = Field(description="postgresql:// URL of the source database")
+    slots: tuple[str, ...] = Field((), description="slots that must exist; empty: every logical slot found")
+    lag_warn_bytes: int = Field(256 * 2**20, gt=0, description="unconfirmed WAL that warns")
+    lag_fail_bytes: int = Field(2**30, gt=0, description="unconfirmed WAL that fails")
+    lag_warn_seconds: float = Field(60, gt=0, description="lag that warns")
+    lag_fail_seconds: float = Field(300, gt=0, description="lag that fails")
+    lag_hold_seconds: float = Field(120, ge=0, description="how long lag must hold before it counts")
+    inactive_warn_seconds: float = Field(60, gt=0, description="time without a consumer that warns")
+    inactive_fail_seconds: float = Field(300, gt=0, description="time without a consumer that fails")
+    ack_warn_seconds: float = Field(30, gt=0, description="time without an acknowledgement that warns")
+    ack_fail_seconds: float = Field(60, gt=0, description="time without an acknowledgement that fails")
+
+
+class TcoSettings(_Part):
+    """Inputs of the 3:1 check that telemetry cannot know."""
+
+    egress_usd_per_gb: Decimal | None = Field(None, ge=0, description="price of egress, USD per GB (1e9 bytes)")
+    egress_bytes_per_output_token: Decimal | None = Field(
+        None, ge=0, description="bytes that leave per output token: about 217 streamed as SSE, 6.6 unary"
+    )
+    baseline_provider: str | None = Field(None, description="provider whose API price is the alternative")
+    baseline_model: str | None = Field(None, description="model whose API price is the alternative")
+    window_seconds: float = Field(3600, gt=0, description="window over which costs are compared")
+    target_ratio: Decimal = Field(Decimal(3), gt=0, description="cost ratio that is claimed: 3 for 3:1")
+
+
+class ObservabilitySettings(_Part):
+    expected_pipelines: tuple[str, ...] = Field((), description="pipelines that must report; silence is a finding")
+    silent_warn_seconds: float = Field(120, gt=0, description="silence that warns")
+    silent_fail_seconds: float = Field(300, gt=0, description="silence that fails")
+    unpriced_window_seconds: float = Field(3600, gt=0, description="window in which unpriced models are looked for")
+    monitor_stale_windows: float = Field(3, gt=0, description="windows without a decision after which drift is stale")
+
+
+class ChecklistSettings(_Part):
+    poll_seconds: float = Field(15.0, gt=0, description="pause between polls of the checks")
+    cdc: tuple[CdcSource, ...] = Field((), description="PostgreSQL sources whose slots are watched")
+    tco: TcoSettings = Field(TcoSettings(), description="inputs of the 3:1 check")
+    observability: ObservabilitySettings = Field(ObservabilitySettings(), description="what must be instrumented")
+
+
+class WebhookChannelSettings(_Part):
+    name: str = Field(min_length=1, description="name that rules refer to")
+    kind: str = Field("webhook", description="kind of channel")
+    url: AnyHttpUrl = Field(description="where messages are posted; https unless the address is allowed below")
+    secret: SecretStr = Field(description="Standard Webhooks secret: whsec_ and base64 of 24 to 64 bytes")
+    allow_private: tuple[str, ...] = Field(
+        (), description="networks (CIDR) outside the public internet that this channel may reach, also over http"
+    )
+
+
+class AlertRule(_Part):
+    """When to call people: a signal, a comparison, and how long it must hold."""
+
+    name: str = Field(min_length=1, description="name of the rule")
+    signal: str = Field(description="what is compared, for example checklist.state, drift.state, usage.tps_per_usd_h")
+    labels: dict[str, str] = Field(default_factory=dict, description="only signals with these labels")
+    op: Literal["==", "!=", ">", ">=", "<", "<="] = Field(description="comparison")
+    value: str | float = Field(description="what the signal is compared with")
+    for_seconds: float = Field(0, ge=0, description="how long the comparison must hold before it fires")
+    keep_firing_seconds: float = Field(0, ge=0, description="how long it must be false before it resolves")
+    severity: Literal["info", "warning", "error", "critical"] = Field("error", description="severity sent along")
+    no_data: Literal["keep", "ok", "fire"] = Field("keep", description="what a signal without data means")
+    channels: tuple[str, ...] = Field((), description="channel names; empty: all")
+
+
+class AlertSettings(_Part):
+    poll_seconds: float = Field(5.0, gt=0, description="pause between evaluations")
+    channels: tuple[WebhookChannelSettings, ...] = Field((), description="where messages go")
+    default_rules: bool = Field(True, description="alert on a failed or unknown check and on drift without any rule")
+    rules: tuple[AlertRule, ...] = Field((), description="own rules")
+
+
+class Settings(_Part):
+    """Everything that can be set. `data_dir` holds both embedded stores and the journal."""
+
+    data_dir: Path = Field(Path("andon-data"), description="folder of the embedded stores and the journal")
+    telemetry_url: str | None = Field(None, description="SQLAlchemy URL of the telemetry store; default: chDB")
+    control_url: str | None = Field(None, description="SQLAlchemy URL of the control store; default: SQLite")
+    window_seconds: float = Field(300, gt=0, description="window of the headline")
+    server: ServerSettings = ServerSettings()
+    collector: CollectorSettings = CollectorSettings()
+    pools: tuple[Pool, ...] = Field((), description="capacity pools")
+    drift: DriftSettings = DriftSettings()
+    checklist: ChecklistSettings = ChecklistSettings()
+    alerts: AlertSettings = AlertSettings()
+
+    @property
+    def journal_dir(self) -> Path:
+        return self.data_dir / "journal"
+
+    def resolved_telemetry_url(self) -> str:
+        """The telemetry URL, or the chDB engine in `data_dir`."""
+        folder = self.data_dir.resolve() / "telemetry"
+        return self.telemetry_url or f"clickhousedb:///default?interface=chdb&path={folder}"
+
+    def resolved_control_url(self) -> str:
+        """The control URL, or SQLite in `data_dir`."""
+        return self.control_url or f"sqlite:///{self.data_dir.resolve() / 'control.sqlite'}"

@@ -1,0 +1,65 @@
+"""Bring both stores to the schema of this version: empty and older ones are migrated, newer ones refused."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from clickhouse_connect.cc_sqlalchemy import alembic as _clickhouse  # noqa: F401  registers the dialect with Alembic
+
+from store.control import ControlStore
+from store.errors import NewerDataError
+from store.telemetry import TelemetryStore
+
+
+def migrate(telemetry: TelemetryStore, control: ControlStore) -> None:
+    """Migrate both stores to this version's schema.
+
+    Raises:
+        NewerDataError: a store carries a revision that this version does not know.
+    """
+    upgrade(control.engine, "control")
+    upgrade(telemetry.engine, "telemetry")
+
+
+def upgrade(engine: sa.Engine, kind: str) -> None:
+    """Migrate one store; `kind` is `telemetry` or `control`, the folder under `migrations/`."""
+    config = _config(kind)
+    scripts = ScriptDirectory.from_config(config)
+    with engine.connect() as connection:
+        found = current_revision(connection, kind)
+        connection.rollback()
+        if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+            raise NewerDataError(
+                f"the {kind} store at {engine.url.render_as_string(hide_password=True)} is at revision {found}, "
+                f"this Andon knows revisions up to {scripts.get_current_head()}: it was written by a newer version. "
+                "Upgrade Andon, or choose another --data-dir"
+            )
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def head_revision(kind: str) -> str | None:
+    """The newest revision that this version knows."""
+    return ScriptDirectory.from_config(_config(kind)).get_current_head()
+
+
+def current_revision(connection: sa.Connection, kind: str) -> str | None:
+    """The revision a store is at; None for an empty one."""
+    context = MigrationContext.configure(connection, opts={"version_table": version_table(kind)})
+    return context.get_current_revision()
+
+
+def version_table(kind: str) -> str:
+    return f"andon_{kind}_version"
+
+
+def _config(kind: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(files("migrations").joinpath(kind)))
+    config.set_main_option("path_separator", "os")
+    return config
