@@ -92,7 +92,13 @@ class CdcSource(_Part):
 
     name: str = Field(min_length=1, description="name shown on the checklist")
     url: SecretStr = Field(description="postgresql:// URL of the source database")
-    slots: tuple[str, ...] = Field((), description="slots that must exist; empty: every logical slot found")
+    slots: tuple[str, ...] = Field((), description="slots that must exist; every other logical slot is judged as well")
+    ignored_slots: tuple[str, ...] = Field((), description="slots that are not judged")
+    consumers: Literal["streaming", "batched"] = Field(
+        "streaming", description="batched: consumers connect now and then, so an idle slot may move between two polls"
+    )
+    connect_timeout_seconds: int = Field(3, ge=2, description="time a connection may take")
+    statement_timeout_seconds: float = Field(3, gt=0, description="time the one query may take")
     lag_warn_bytes: int = Field(256 * 2**20, gt=0, description="unconfirmed WAL that warns")
     lag_fail_bytes: int = Field(2**30, gt=0, description="unconfirmed WAL that fails")
     lag_warn_seconds: float = Field(60, gt=0, description="lag that warns")
@@ -102,6 +108,16 @@ class CdcSource(_Part):
     inactive_fail_seconds: float = Field(300, gt=0, description="time without a consumer that fails")
     ack_warn_seconds: float = Field(30, gt=0, description="time without an acknowledgement that warns")
     ack_fail_seconds: float = Field(60, gt=0, description="time without an acknowledgement that fails")
+    lag_floor_bytes: int = Field(
+        64 * 2**10, ge=0, description="unconfirmed WAL below which seconds of lag do not count: an idle server writes some"
+    )
+    budget_warn_fraction: float = Field(0.5, gt=0, le=1, description="share of max_slot_wal_keep_size left that warns")
+    budget_fail_fraction: float = Field(0.2, gt=0, le=1, description="share of max_slot_wal_keep_size left that fails")
+    budget_fail_seconds: float = Field(4 * 3600, ge=0, description="time until the slot is lost that fails")
+    transaction_warn_seconds: float = Field(900, gt=0, description="age of the oldest writing transaction that warns")
+    transaction_fail_seconds: float = Field(3600, gt=0, description="age of the oldest writing transaction that fails")
+    catalog_xmin_warn: int = Field(50_000_000, gt=0, description="age of catalog_xmin, in transactions, that warns")
+    catalog_xmin_fail: int = Field(150_000_000, gt=0, description="age of catalog_xmin, in transactions, that fails")
 
 
 class TcoSettings(_Part):
@@ -115,18 +131,25 @@ class TcoSettings(_Part):
     baseline_model: str | None = Field(None, description="model whose API price is the alternative")
     window_seconds: float = Field(3600, gt=0, description="window over which costs are compared")
     target_ratio: Decimal = Field(Decimal(3), gt=0, description="cost ratio that is claimed: 3 for 3:1")
+    min_coverage: Decimal = Field(
+        Decimal("0.9"), ge=0, le=1, description="share of calls with known tokens below which no ratio is claimed"
+    )
 
 
 class ObservabilitySettings(_Part):
     expected_pipelines: tuple[str, ...] = Field((), description="pipelines that must report; silence is a finding")
     silent_warn_seconds: float = Field(120, gt=0, description="silence that warns")
     silent_fail_seconds: float = Field(300, gt=0, description="silence that fails")
+    remember_seconds: float = Field(
+        86400, gt=0, description="how long a pipeline that is not expected is remembered after its last span"
+    )
     unpriced_window_seconds: float = Field(3600, gt=0, description="window in which unpriced models are looked for")
     monitor_stale_windows: float = Field(3, gt=0, description="windows without a decision after which drift is stale")
 
 
 class ChecklistSettings(_Part):
     poll_seconds: float = Field(15.0, gt=0, description="pause between polls of the checks")
+    deadline_seconds: float = Field(10.0, gt=0, description="time one check may take before it counts as unknown")
     cdc: tuple[CdcSource, ...] = Field((), description="PostgreSQL sources whose slots are watched")
     tco: TcoSettings = Field(TcoSettings(), description="inputs of the 3:1 check")
     observability: ObservabilitySettings = Field(ObservabilitySettings(), description="what must be instrumented")

@@ -3,6 +3,6 @@
 from alembic import context
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, version_table="andon_control_version")
+context.configure(connection=connection, version_table="andon_control_version", transactional_ddl=True)
 with context.begin_transaction():
     context.run_migrations()

@@ -98,6 +98,7 @@ CREATE TABLE usage_1m
     stage              LowCardinality(String),
     provider           LowCardinality(String),
     model              LowCardinality(String),
+    vantage            LowCardinality(String),
     input_band         UInt64,
     calls              UInt64,
     errors             UInt64,
@@ -114,7 +115,7 @@ CREATE TABLE usage_1m
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(minute)
-ORDER BY (project, minute, pipeline, stage, provider, model, service, input_band, version)
+ORDER BY (project, minute, pipeline, stage, provider, model, service, vantage, input_band, version)
 """
 
 FOLDED = """
@@ -122,7 +123,6 @@ CREATE TABLE folded_minutes
 (
     minute      DateTime('UTC'),
     version     UInt64,
-    spans       UInt64,
     ingested_until DateTime64(9, 'UTC')
 )
 ENGINE = MergeTree

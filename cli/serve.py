@@ -1,0 +1,232 @@
+"""Everything in one process: collector on 4318, dashboard on 8300, and the background work between them.
+
+`Server` opens, runs and closes the parts in order; the commands `serve` and `demo` are thin shells around it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import ipaddress
+import json
+import logging
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import uvicorn
+
+from alerts.channel import load_channels
+from alerts.delivery import Deliverer
+from alerts.evaluator import Evaluator
+from alerts.rules import load_rules
+from checklist.runner import ChecklistRunner
+from cli.background import Periodic
+from cli.wiring import Signals, checklist_facts
+from collector.intake import Intake
+from dashboard.app import create_app
+from dashboard.board import Board, utc_now
+from drift.monitor import DriftMonitors
+from economics.fold import Fold
+from economics.prices import input_bands
+from economics.report import Reports
+from settings import Settings, SettingsError
+from store.control import ControlStore
+from store.errors import StoreError
+from store.migrate import migrate
+from store.telemetry import TelemetryStore
+
+log = logging.getLogger(__name__)
+
+DELIVER_SECONDS = 1.0
+
+
+class Server:
+    """All parts of Andon on one data directory. Use as a context manager; `run()` serves until `stop()`.
+
+    Raises (on entering):
+        SettingsError: an address or rule cannot be used.
+        StoreError: the data directory is in use, or was written by a newer version.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        refuse_public_bind(settings.server.host)
+        self.settings = settings
+        self._parts = ExitStack()
+        self._stop = threading.Event()
+        self._periodics: list[Periodic] = []
+
+    def __enter__(self) -> Server:
+        with ExitStack() as parts:
+            self._open(parts)
+            self._parts = parts.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._parts.close()
+
+    @property
+    def url(self) -> str:
+        """Address of the dashboard."""
+        return f"http://{_shown_host(self.settings.server.host)}:{self._http.getsockname()[1]}"
+
+    @property
+    def otlp_url(self) -> str:
+        """Address of the OTLP/HTTP receiver."""
+        return f"http://{_shown_host(self.settings.server.host)}:{self._otlp.getsockname()[1]}"
+
+    def run(self) -> None:
+        """Serve until `stop()` is called, then let requests finish."""
+        asyncio.run(self._serve())
+
+    def stop(self) -> None:
+        """Ask `run()` to end; may be called from a signal handler or another thread."""
+        self._stop.set()
+
+    def health(self) -> dict[str, Any]:
+        """Counts of the collector and of the background work."""
+        return {
+            "collector": self._intake.health(),
+            "background": {periodic.name: periodic.health() for periodic in self._periodics},
+        }
+
+    def _open(self, parts: ExitStack) -> None:
+        settings = self.settings
+        parts.enter_context(owned(settings.data_dir))
+        self._http = _listen(settings.server.host, settings.server.port, "server.port")
+        parts.callback(self._http.close)
+        self._otlp = _listen(settings.server.host, settings.server.otlp_http_port, "server.otlp_http_port")
+        parts.callback(self._otlp.close)
+        channels = load_channels(settings.alerts.channels)
+        rules = load_rules(settings.alerts, settings.checklist.poll_seconds, channels.keys())
+        telemetry = TelemetryStore(settings.resolved_telemetry_url())
+        parts.callback(telemetry.close)
+        control = ControlStore(settings.resolved_control_url())
+        parts.callback(control.close)
+        migrate(telemetry, control)
+        self._intake = Intake(settings, telemetry)
+        self._intake.start()
+        parts.callback(self._intake.stop)
+        reports = Reports(telemetry, settings.pools)
+        fold = Fold(telemetry, input_bands(), timedelta(seconds=settings.collector.grace_seconds), utc_now())
+        checks = ChecklistRunner(settings, telemetry, control, facts=checklist_facts(reports, control, settings))
+        evaluator = Evaluator(control, rules, Signals(reports, control, settings), dashboard_url=self.url)
+        parts.callback(evaluator.release)
+        self._periodics = [
+            Periodic("fold", settings.collector.fold_seconds, fold.run_once),
+            Periodic(
+                "drift",
+                settings.drift.poll_seconds,
+                DriftMonitors(telemetry, control, settings.drift.monitors).run_once,
+            ),
+            Periodic("checklist", settings.checklist.poll_seconds, checks.run_once),
+            Periodic("alerts", settings.alerts.poll_seconds, evaluator.evaluate_once),
+            Periodic("deliver", DELIVER_SECONDS, Deliverer(control, channels).deliver_once),
+        ]
+        for periodic in self._periodics:
+            periodic.start()
+            parts.callback(periodic.stop)
+        self._board = Board(settings, telemetry, control, reports, self.health)
+        announcement = settings.data_dir / "server.json"
+        announcement.write_text(json.dumps({"pid": os.getpid(), "url": self.url, "otlp_url": self.otlp_url}))
+        parts.callback(lambda: announcement.unlink(missing_ok=True))
+
+    async def _serve(self) -> None:
+        servers = [
+            (_Quiet(_config(create_app(self._board))), self._http),
+            (_Quiet(_config(self._intake.receiver.app())), self._otlp),
+        ]
+        running = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in servers]
+        waiting = asyncio.create_task(asyncio.to_thread(self._stop.wait))
+        await asyncio.wait([*running, waiting], return_when=asyncio.FIRST_COMPLETED)
+        self._stop.set()
+        for server, _ in servers:
+            server.should_exit = True
+        await asyncio.gather(*running, waiting)
+
+
+class _Quiet(uvicorn.Server):
+    """A uvicorn server that leaves signals to its owner."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _config(app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, http="httptools", log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=5
+    )
+
+
+def refuse_public_bind(host: str) -> None:
+    """Only loopback may be bound while there is no login.
+
+    Raises:
+        SettingsError: any other address.
+    """
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise SettingsError(
+            f"server.host = {host!r} is refused: there is no login yet, so Andon listens on loopback only "
+            "(127.0.0.1, ::1 or localhost). To reach it from elsewhere, use an SSH tunnel: "
+            "ssh -L 8300:127.0.0.1:8300 THIS-MACHINE"
+        )
+
+
+@contextmanager
+def owned(data_dir: Path) -> Iterator[None]:
+    """Hold a data directory for this process alone; the embedded engine allows one.
+
+    Raises:
+        StoreError: another process holds it, or it cannot be made.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        handle = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreError(
+            f"the data directory {data_dir} cannot be used: {error.strerror}; choose another with --data-dir"
+        ) from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StoreError(
+                f"the data directory {data_dir} is in use by another Andon process; stop it, ask it over its API, "
+                "or choose another with --data-dir"
+            ) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _listen(host: str, port: int, setting: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"{setting} = {port} on {host} cannot be opened: {error.strerror}; stop what uses it, or set {setting} "
+            f"to another port (0 picks a free one)"
+        ) from None
+    return listener
+
+
+def _shown_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,82 @@
+"""The collector as one thing: journals, writers and receiver, opened from the settings and closed in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from collector.columns import OBSERVATION_SCHEMA, SPAN_SCHEMA
+from collector.journal import Journal
+from collector.receiver import Receiver
+from collector.writer import Writer
+from settings import Settings
+from store.telemetry import TelemetryStore
+
+_SCHEMAS = {"spans": SPAN_SCHEMA, "observations": OBSERVATION_SCHEMA}
+
+
+class Intake:
+    """Takes OTLP, keeps it safe, and writes it to the store. `stop()` loses nothing: what is not in the store stays
+    in the journal for the next start."""
+
+    def __init__(self, settings: Settings, store: TelemetryStore) -> None:
+        limits = settings.collector
+        self._journals: dict[str, Journal] = {}
+        self._writers: dict[str, Writer] = {}
+        for table, schema in _SCHEMAS.items():
+            journal = Journal(
+                settings.journal_dir / table,
+                schema,
+                seal_seconds=limits.seal_seconds,
+                seal_bytes=limits.seal_bytes,
+                max_bytes=limits.journal_max_bytes,
+                on_sealed=lambda table=table: self._writers[table].wake(),  # type: ignore[misc]
+            )
+            self._journals[table] = journal
+            self._writers[table] = Writer(journal, store, table)
+        self.receiver = Receiver(
+            self._journals["spans"],
+            self._journals["observations"],
+            max_body_bytes=limits.max_body_bytes,
+            max_in_flight_bytes=limits.max_in_flight_bytes,
+        )
+
+    def start(self) -> None:
+        """Begin to write, with what an earlier run left."""
+        for writer in self._writers.values():
+            writer.start()
+
+    def stop(self) -> None:
+        """Seal what is open, write it if the store takes it, stop."""
+        self.receiver.close()
+        for journal in self._journals.values():
+            journal.close()
+        for writer in self._writers.values():
+            writer.stop()
+
+    def health(self) -> dict[str, Any]:
+        """Counts since start, and what waits in the journal; names are stable, they are shown at `/metrics`."""
+        counts = self.receiver.counts
+        report: dict[str, Any] = {
+            "requests_total": counts.requests,
+            "accepted_spans_total": counts.accepted_spans,
+            "accepted_observations_total": counts.accepted_observations,
+            "refused_items_total": counts.refused_items.total(),
+            "refused_requests_total": counts.refused_requests.total(),
+            "refused_requests_by_reason": dict(counts.refused_requests),
+            "refused_items_by_reason": dict(counts.refused_items),
+        }
+        for table, journal in self._journals.items():
+            state, written = journal.state(), self._writers[table].counts
+            report[f"journal_{table}"] = {
+                "bytes": state.bytes,
+                "segments": state.segments,
+                "oldest_age_seconds": state.oldest_age_seconds,
+            }
+            report[f"writer_{table}"] = {
+                "rows_total": written.rows,
+                "segments_total": written.segments,
+                "failed_inserts_total": written.failed_inserts,
+                "quarantined_total": written.quarantined,
+                "last_error": written.last_error,
+            }
+        return report

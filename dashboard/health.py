@@ -1,0 +1,55 @@
+"""Is the process alive, can it serve, and what has it counted: `/healthz`, `/readyz`, `/metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from dashboard.board import Board
+
+router = APIRouter(tags=["health"])
+
+
+def the_board(request: Request) -> Board:
+    """The board that the application was made with."""
+    board: Board = request.app.state.board
+    return board
+
+
+BoardParameter = Annotated[Board, Depends(the_board)]
+
+
+@router.get("/healthz")
+def alive() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+def ready(board: BoardParameter) -> Response:
+    """Both stores answer a real query."""
+    try:
+        board.telemetry.rows("SELECT count() AS n FROM folded_minutes")
+        with board.control.read() as session:
+            session.connection().exec_driver_sql("SELECT 1")
+    except Exception as error:  # noqa: BLE001  whatever is wrong with a store, the answer is: not ready
+        return JSONResponse({"status": "not ready", "reason": str(error).splitlines()[0][:200]}, 503)
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+def metrics(board: BoardParameter) -> PlainTextResponse:
+    """Our own counters in the Prometheus text format."""
+    lines = [f"andon_{name} {value}" for name, value in _flat(board.health())]
+    return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}_")
+        elif isinstance(value, bool | int | float):
+            yield f"{prefix}{name}", float(value)

@@ -1,0 +1,135 @@
+"""The fold: closed minutes of spans become rows of `usage_1m`, as often as late data asks for it.
+
+A minute is published by a row in `folded_minutes` written after its usage rows, so a crash in between leaves rows that
+nobody reads. Which minutes need folding is derived from the spans' insert times; nothing else has to be remembered.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+
+from economics.ledger import KEYS, MINUTE, SERVER_KIND, STATES, SUMS, floor_minute, spans_sql, sql_minute, sql_time
+from store.telemetry import TelemetryStore
+
+log = logging.getLogger(__name__)
+
+# Spans may become visible this long after the insert time they carry.
+LOOK_BACK = timedelta(minutes=10)
+MOST_MINUTES_AT_ONCE = 120
+
+# Minutes with spans inserted since :since, and minutes whose mirrors or rollups such a span may have unseated.
+_TOUCHED = f"""
+SELECT t.minute AS minute, max(t.latest) AS newest_span FROM (
+    SELECT toStartOfMinute(end_time) AS minute, max(ingested_at) AS latest
+    FROM spans WHERE ingested_at >= toDateTime64(:since, 9, 'UTC') GROUP BY minute
+    UNION ALL
+    SELECT toStartOfMinute(s.end_time) AS minute, max(fresh.latest) AS latest
+    FROM spans AS s INNER JOIN (
+        SELECT trace_id, max(ingested_at) AS latest FROM spans
+        WHERE ingested_at >= toDateTime64(:since, 9, 'UTC') AND usage_role = 'leaf' GROUP BY trace_id
+    ) AS fresh ON s.trace_id = fresh.trace_id
+    WHERE s.usage_role = 'rollup' OR (s.usage_role = 'leaf' AND s.kind = {SERVER_KIND})
+    GROUP BY minute
+) AS t
+LEFT JOIN (
+    SELECT minute, argMax(ingested_until, version) AS until, max(version) AS newest
+    FROM folded_minutes GROUP BY minute
+) AS f ON t.minute = f.minute
+WHERE t.minute < toDateTime(:closed_before, 'UTC') AND (f.newest = 0 OR f.until < t.latest)
+GROUP BY t.minute ORDER BY t.minute
+"""
+
+_PUBLISHED = "SELECT minute FROM folded_minutes WHERE minute >= toDateTime(:start, 'UTC') GROUP BY minute"
+
+
+@dataclass(frozen=True)
+class FoldState:
+    """When the last fold ended, and how many minutes it published."""
+
+    at: datetime
+    minutes: int
+
+
+class Fold:
+    """Folds closed minutes of one telemetry store; one at a time per store.
+
+    Args:
+        bands: edges of the price tiers in input tokens.
+        grace: how long after its end a minute stays open.
+        started: when this process began to accept spans; silent minutes after it are published as true zeros.
+    """
+
+    def __init__(self, store: TelemetryStore, bands: tuple[int, ...], grace: timedelta, started: datetime) -> None:
+        self._store = store
+        self._bands = bands
+        self._grace = grace
+        self._silent_from = floor_minute(started) + MINUTE
+        self._since = datetime(1970, 1, 2, tzinfo=UTC)
+        self._version: int = store.rows("SELECT max(version) AS version FROM folded_minutes")[0]["version"]
+        self.state: FoldState | None = None
+
+    def run_once(self, now: datetime) -> list[datetime]:
+        """Fold every closed minute that needs it; returns the minutes published."""
+        closed_before = floor_minute(now - self._grace)
+        touched = self._store.rows(_TOUCHED, since=sql_time(self._since), closed_before=sql_minute(closed_before))
+        minutes = {row["minute"]: row["newest_span"] for row in touched}
+        for first in range(0, len(minutes), MOST_MINUTES_AT_ONCE):
+            chunk = sorted(minutes)[first : first + MOST_MINUTES_AT_ONCE]
+            self._publish(chunk, minutes, now)
+        silent = self._silent_minutes(closed_before)
+        if silent:
+            epoch = datetime(1970, 1, 1, tzinfo=UTC)
+            self._mark(silent, dict.fromkeys(silent, epoch), now)
+        self._silent_from = max(self._silent_from, closed_before)
+        self._since = now - LOOK_BACK
+        published = sorted({*minutes, *silent})
+        self.state = FoldState(now, len(published))
+        return published
+
+    def _silent_minutes(self, closed_before: datetime) -> list[datetime]:
+        if self._silent_from >= closed_before:
+            return []
+        known = {row["minute"] for row in self._store.rows(_PUBLISHED, start=sql_minute(self._silent_from))}
+        count = int((closed_before - self._silent_from) / MINUTE)
+        return [minute for i in range(count) if (minute := self._silent_from + i * MINUTE) not in known]
+
+    def _publish(self, minutes: list[datetime], latest: dict[datetime, datetime], now: datetime) -> None:
+        version = self._next_version(now)
+        columns = ("minute", *KEYS, *SUMS, *STATES)
+        source = spans_sql("toStartOfMinute(end_time) IN (:minutes)", "toDateTime(0, 'UTC')")
+        self._store.execute(
+            f"INSERT INTO usage_1m (project, version, {', '.join(columns)}) "
+            f"SELECT 'default', {version}, {', '.join(columns)} FROM ({source})",
+            from_time=sql_time(minutes[0]),
+            to_time=sql_time(minutes[-1] + MINUTE),
+            minutes=[sql_minute(minute) for minute in minutes],
+            bands=list(self._bands),
+        )
+        self._mark(minutes, latest, now, version)
+
+    def _mark(
+        self, minutes: list[datetime], latest: dict[datetime, datetime], now: datetime, version: int | None = None
+    ) -> None:
+        version = version or self._next_version(now)
+        self._store.insert(
+            "folded_minutes",
+            pa.table(
+                {
+                    "minute": pa.array(minutes, pa.timestamp("s", "UTC")),
+                    "version": pa.array([version] * len(minutes), pa.uint64()),
+                    # Times are read to the microsecond and stored to the nanosecond: round up.
+                    "ingested_until": pa.array(
+                        [latest[minute] + timedelta(microseconds=1) for minute in minutes], pa.timestamp("ns", "UTC")
+                    ),
+                }
+            ),
+        )
+
+    def _next_version(self, now: datetime) -> int:
+        """Rises also when the clock does not."""
+        self._version = max(int(now.timestamp() * 1_000_000), self._version + 1)
+        return self._version
