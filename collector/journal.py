@@ -1,30 +1,27 @@
 """The journal: what is acknowledged stands here, on disk, until the store holds it.
 
-One open segment at a time takes the rows of many requests; a group of them shares one fsync. A segment is an Arrow IPC
-stream: cut short by a crash, it still gives every batch that was written whole. When it is old or large enough it is
-sealed (renamed), and from then on the writer owns it; its name is the token that makes its insert idempotent.
+One open segment at a time takes the rows of many requests; a group of them shares one fsync. When it is old or large
+enough it is sealed (renamed), and from then on the writer owns it; its name is the token that makes its insert
+idempotent.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import queue
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 
 import pyarrow as pa
 
+from collector.segment import OPEN, SEALED, OpenSegment, sync_folder
+
 log = logging.getLogger(__name__)
 
-OPEN = ".open"
-SEALED = ".arrow"
 QUARANTINE = "quarantine"
 
 
@@ -61,7 +58,7 @@ class Journal:
         self._max_bytes = max_bytes
         self._on_sealed = on_sealed
         self._waiting: queue.SimpleQueue[tuple[pa.Table, Future[None]] | None] = queue.SimpleQueue()
-        self._segment: _OpenSegment | None = None
+        self._segment: OpenSegment | None = None
         self._bytes = 0
         self._closed = False
         folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +93,7 @@ class Journal:
         place.mkdir(exist_ok=True)
         target = place / segment.name
         segment.rename(target)
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
         return target
 
     def close(self) -> None:
@@ -109,7 +106,7 @@ class Journal:
     def _adopt_left_over(self) -> None:
         for path in self.folder.glob(f"*{OPEN}"):
             path.rename(path.with_suffix(SEALED))
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
 
     def _run(self) -> None:
         running = True
@@ -143,7 +140,7 @@ class Journal:
                     "the telemetry store is not taking rows"
                 )
             if self._segment is None:
-                self._segment = _OpenSegment(self.folder, self.schema)
+                self._segment = OpenSegment(self.folder, self.schema)
             for rows, _ in appends:
                 self._segment.write(rows)
             self._segment.sync()
@@ -175,91 +172,8 @@ class Journal:
         self._on_sealed()
 
 
-class _OpenSegment:
-    """The segment that takes rows: an unbuffered file with an Arrow IPC stream in it."""
-
-    def __init__(self, folder: Path, schema: pa.Schema) -> None:
-        self.path = folder / f"{time.time_ns():020d}-{secrets.token_hex(6)}{OPEN}"
-        self._opened = time.monotonic()
-        self._file = FileIO(self.path, "wb")
-        self._acknowledged = 0
-        try:
-            self._stream = pa.ipc.new_stream(pa.PythonFile(self._file, mode="w"), schema)
-            _sync_folder(folder)
-        except BaseException:
-            self._file.close()
-            self.path.unlink(missing_ok=True)
-            raise
-
-    def write(self, rows: pa.Table) -> None:
-        self._stream.write_table(rows)
-
-    def sync(self) -> None:
-        os.fdatasync(self._file.fileno())
-        self._acknowledged = self._file.tell()
-
-    def is_due(self, seconds: float, size: int) -> bool:
-        return self.seconds_left(seconds) <= 0 or self._acknowledged >= size
-
-    def seconds_left(self, seconds: float) -> float:
-        return max(0.0, self._opened + seconds - time.monotonic())
-
-    def seal(self) -> None:
-        self._file.close()
-        self.path.rename(self.path.with_suffix(SEALED))
-        _sync_folder(self.path.parent)
-
-    def cut_back(self) -> None:
-        if self._acknowledged == 0:
-            self._file.close()
-            self.path.unlink(missing_ok=True)
-        else:
-            os.ftruncate(self._file.fileno(), self._acknowledged)
-            self.seal()
-
-
-def read_segment(path: Path) -> pa.Table:
-    """The rows of a segment; a tail that was cut off in the middle of a batch was never acknowledged and is left out.
-
-    Raises:
-        pa.ArrowInvalid: the segment is damaged elsewhere than at its end.
-    """
-    with pa.OSFile(str(path)) as file:
-        try:
-            reader = pa.ipc.open_stream(file)
-        except pa.ArrowInvalid as error:
-            if not _cut_short(error):
-                raise
-            return pa.table({})
-        batches = []
-        while True:
-            try:
-                batches.append(reader.read_next_batch())
-            except StopIteration:
-                break
-            except (pa.ArrowInvalid, OSError) as error:
-                if not _cut_short(error):
-                    raise
-                break
-        return pa.Table.from_batches(batches, schema=reader.schema)
-
-
-def _cut_short(error: Exception) -> bool:
-    """Whether Arrow met the end of the file where it wanted more."""
-    text = str(error)
-    return "only read" in text or "but got" in text or "Tried reading schema message" in text
-
-
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

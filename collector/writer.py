@@ -11,9 +11,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
-from collector.journal import Journal, read_segment
+from collector.journal import Journal
+from collector.segment import read_segment
 from store.telemetry import TelemetryStore
 
 log = logging.getLogger(__name__)
@@ -90,17 +89,15 @@ class Writer:
                 return
 
     def _move(self, segment: Path) -> None:
-        try:
-            rows = read_segment(segment)
-        except pa.ArrowException as error:
+        found = read_segment(segment, self._journal.schema)
+        if found.rows is not None:
+            self._store.insert(self._table, found.rows, token=segment.stem)
+            self.counts.rows += found.rows.num_rows
+        if found.damage is None:
+            segment.unlink()
+        else:
             place = self._journal.quarantine(segment)
             self.counts.quarantined += 1
-            self.counts.last_error = f"damaged segment set aside as {place}: {error}"
-            log.error(self.counts.last_error)  # noqa: TRY400  the trace says nothing more
-            return
-        if rows.num_rows:
-            self._store.insert(self._table, rows, token=segment.stem)
-        segment.unlink()
+            log.error("%s; what could be read is stored, the file is set aside as %s", found.damage, place)
         self.counts.segments += 1
-        self.counts.rows += rows.num_rows
-        self.counts.last_error = None
+        self.counts.last_error = found.damage

@@ -1,0 +1,178 @@
+"""The OTLP/HTTP receiver over a real journal and the real store: answers, limits, and what arrives."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from starlette.testclient import TestClient
+
+from collector.intake import Intake
+from settings import CollectorSettings, Settings
+from store.telemetry import TelemetryStore
+from tests.collector.test_decode import NOW, VLLM
+
+PROTOBUF = {"content-type": "application/x-protobuf"}
+LIMIT = 100_000
+
+
+@pytest.fixture
+def intake(tmp_path: Path, telemetry: TelemetryStore) -> Iterator[Intake]:
+    limits = CollectorSettings(max_body_bytes=LIMIT, max_in_flight_bytes=4 * LIMIT)
+    intake = Intake(Settings(data_dir=tmp_path, collector=limits), telemetry)
+    intake.start()
+    yield intake
+    intake.stop()
+
+
+@pytest.fixture
+def client(intake: Intake) -> Iterator[TestClient]:
+    with TestClient(intake.receiver.app(), raise_server_exceptions=False) as client:
+        yield client
+
+
+def status_of(body: bytes) -> Status:
+    return Status.FromString(body)
+
+
+def test_recorded_vllm_bytes_are_acknowledged_and_stored_once_whole(
+    client: TestClient, intake: Intake, telemetry: TelemetryStore
+) -> None:
+    answer = client.post("/v1/traces", content=VLLM.read_bytes(), headers=PROTOBUF)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == "application/x-protobuf"
+    intake.stop()
+    rows = telemetry.rows(
+        "SELECT count() AS spans, countIf(usage_role = 'leaf') AS calls, sum(input_tokens) AS n_in, "
+        "sum(output_tokens) AS n_out FROM spans"
+    )
+    assert rows == [{"spans": 16, "calls": 4, "n_in": 523, "n_out": 56}]
+
+
+def test_gzip_is_taken_also_in_several_members(client: TestClient, intake: Intake, telemetry: TelemetryStore) -> None:
+    body = VLLM.read_bytes()
+    packed = gzip.compress(body[:4000]) + gzip.compress(body[4000:])
+    answer = client.post("/v1/traces", content=packed, headers={**PROTOBUF, "content-encoding": "gzip"})
+    assert answer.status_code == 200
+    intake.stop()
+    assert telemetry.rows("SELECT count() AS n FROM spans") == [{"n": 16}]
+
+
+def test_an_empty_request_succeeds(client: TestClient) -> None:
+    answer = client.post("/v1/traces", content=b"", headers=PROTOBUF)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_undecodable_bytes_are_a_bad_request_with_a_status_body(client: TestClient) -> None:
+    answer = client.post("/v1/traces", content=b"hello world", headers=PROTOBUF)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/x-protobuf"
+    assert status_of(answer.content).code == 3
+    assert "not OTLP protobuf" in status_of(answer.content).message
+
+
+def test_part_of_a_request_can_be_refused_and_is_counted(client: TestClient, intake: Intake) -> None:
+    request = ExportTraceServiceRequest()
+    spans = request.resource_spans.add().scope_spans.add().spans
+    then = time.time_ns()
+    spans.add(trace_id=b"t" * 16, span_id=b"s" * 8, start_time_unix_nano=then, end_time_unix_nano=then)
+    spans.add(trace_id=b"t" * 16, span_id=b"", start_time_unix_nano=then, end_time_unix_nano=then)
+    answer = client.post("/v1/traces", content=request.SerializeToString(), headers=PROTOBUF)
+    partial = ExportTraceServiceResponse.FromString(answer.content).partial_success
+    assert answer.status_code == 200
+    assert partial.rejected_spans == 1
+    assert "span_id is not 8 bytes" in partial.error_message
+    assert intake.health()["refused_items_total"] == 1
+
+
+def test_log_records_that_are_no_observations_are_refused_by_count(client: TestClient) -> None:
+    request = ExportLogsServiceRequest()
+    request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=NOW)
+    answer = client.post("/v1/logs", content=request.SerializeToString(), headers=PROTOBUF)
+    assert ExportLogsServiceResponse.FromString(answer.content).partial_success.rejected_log_records == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "body", "http_status", "says"),
+    [
+        ("/v1/traces", PROTOBUF, b"x" * (LIMIT + 1), 413, "max_body_bytes"),
+        (
+            "/v1/traces",
+            {**PROTOBUF, "content-encoding": "gzip"},
+            gzip.compress(b"\0" * (LIMIT + 1)),
+            413,
+            "max_body_bytes",
+        ),
+        ("/v1/traces", {**PROTOBUF, "content-encoding": "gzip"}, gzip.compress(b"abc" * 50)[:-9], 400, "cut short"),
+        ("/v1/traces", {**PROTOBUF, "content-encoding": "gzip"}, b"not gzip", 400, "not valid gzip"),
+        ("/v1/traces", {**PROTOBUF, "content-encoding": "br"}, b"", 415, "'br' is not taken"),
+        ("/v1/metrics", PROTOBUF, b"", 404, "/v1/metrics is not served"),
+    ],
+)
+def test_what_is_refused_says_why_in_the_encoding_of_the_request(
+    client: TestClient,
+    intake: Intake,
+    path: str,
+    headers: dict[str, str],
+    body: bytes,
+    http_status: int,
+    says: str,
+) -> None:
+    answer = client.post(path, content=body, headers=headers)
+    assert answer.status_code == http_status
+    assert says in status_of(answer.content).message
+    assert intake.health()["refused_requests_total"] == 1
+
+
+def test_json_is_answered_in_json(client: TestClient) -> None:
+    answer = client.post("/v1/traces", content=b"{}", headers={"content-type": "application/json; charset=utf-8"})
+    assert answer.status_code == 415
+    assert answer.headers["content-type"] == "application/json"
+    assert json.loads(answer.content)["code"] == 3
+
+
+def test_a_wrong_method_is_answered_with_a_status_body(client: TestClient) -> None:
+    answer = client.get("/v1/traces", headers=PROTOBUF)
+    assert answer.status_code == 405
+    assert status_of(answer.content).code == 12
+
+
+def test_when_the_journal_cannot_take_it_the_answer_asks_for_a_retry(tmp_path: Path, telemetry: TelemetryStore) -> None:
+    limits = CollectorSettings(journal_max_bytes=1)
+    intake = Intake(Settings(data_dir=tmp_path, collector=limits), telemetry)
+    with TestClient(intake.receiver.app()) as client:
+        assert client.post("/v1/traces", content=VLLM.read_bytes(), headers=PROTOBUF).status_code == 200
+        answer = client.post("/v1/traces", content=VLLM.read_bytes(), headers=PROTOBUF)
+    assert answer.status_code == 503
+    assert 1 <= int(answer.headers["retry-after"]) <= 5
+    assert status_of(answer.content).code == 14
+    intake.start()
+    intake.stop()
+    assert telemetry.rows("SELECT count() AS n FROM spans") == [{"n": 16}]
+
+
+def test_a_segment_inserted_twice_is_stored_once(
+    client: TestClient, intake: Intake, telemetry: TelemetryStore, tmp_path: Path
+) -> None:
+    """A crash between insert and delete repeats the insert: its token makes that a no-op."""
+    client.post("/v1/traces", content=VLLM.read_bytes(), headers=PROTOBUF)
+    folder = tmp_path / "journal" / "spans"
+    (segment,) = folder.glob("*.open")
+    copy = segment.read_bytes()
+    intake.stop()
+    segment.with_suffix(".segment").write_bytes(copy)
+    again = Intake(Settings(data_dir=tmp_path), telemetry)
+    again.start()
+    again.stop()
+    assert list(folder.glob("*.segment")) == []
+    assert telemetry.rows("SELECT count() AS n FROM spans") == [{"n": 16}]
