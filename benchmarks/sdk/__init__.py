@@ -1,0 +1,1 @@
+"""What a decorated call costs its host: `python -m benchmarks.sdk`."""

@@ -1,0 +1,139 @@
+"""Senders over OTLP/HTTP: OpenTelemetry's own exporters, with their log lines turned into one reason.
+
+The exporters log each retry and each failure. On the SDK's thread those lines are caught and handed back as the reason
+of the failure; the exporters that a host runs on its own threads speak as before.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from andon import attributes, unstable
+from andon.guard import never_raises
+from andon.observations import Observation
+from andon.outbox import Outbox
+from andon.settings import SHUTDOWN_SECONDS
+
+
+class _OverheardLines(logging.Filter):
+    """Takes the lines that one thread logs while it listens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        lines: list[str] | None = getattr(self._thread, "lines", None)
+        if lines is None:
+            return True
+        lines.append(record.getMessage())
+        return False
+
+    @contextmanager
+    def listening_to(self, exporter: object) -> Iterator[list[str]]:
+        lines: list[str] = []
+        # Adding a filter a second time changes nothing.
+        logging.getLogger(type(exporter).__module__).addFilter(self)
+        self._thread.lines = lines
+        try:
+            yield lines
+        finally:
+            self._thread.lines = None
+
+
+_overheard = _OverheardLines()
+
+
+def _reason(url: str, lines: list[str]) -> str:
+    return f"{url}: {lines[-1] if lines else 'no answer'}"
+
+
+class SpanSender:
+    """Sends spans to one collector."""
+
+    def __init__(self, url: str, headers: Mapping[str, str] | None) -> None:
+        self._url = url
+        self._exporter = OTLPSpanExporter(endpoint=url, headers=dict(headers) if headers else None)
+
+    def send(self, items: list[ReadableSpan], /) -> str | None:
+        """Deliver, with the exporter's own retries."""
+        with _overheard.listening_to(self._exporter) as lines:
+            delivered = self._exporter.export(items) is SpanExportResult.SUCCESS
+        return None if delivered else _reason(self._url, lines)
+
+    def close(self) -> None:
+        """Stop retrying."""
+        with _overheard.listening_to(self._exporter):
+            self._exporter.shutdown()  # type: ignore[no-untyped-call]
+
+
+class ObservationSender:
+    """Sends observations to one collector, a log record for each row."""
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str] | None,
+        resource: Resource,
+        scope: InstrumentationScope,
+        max_records: int,
+    ) -> None:
+        self._url = url
+        self._resource = resource
+        self._scope = scope
+        self._max_records = max_records
+        self._exporter = unstable.open_log_exporter(url, headers)
+
+    def send(self, items: list[Observation], /) -> str | None:
+        """Deliver in requests of at most `max_records` records."""
+        records = [
+            record
+            for observation in items
+            for record in unstable.log_records(
+                observation.rows(),
+                event_name=attributes.OBSERVATION_EVENT,
+                timestamp_ns=observation.timestamp_ns,
+                span_context=observation.span_context,
+                resource=self._resource,
+                scope=self._scope,
+            )
+        ]
+        for start in range(0, len(records), self._max_records):
+            with _overheard.listening_to(self._exporter) as lines:
+                result = self._exporter.export(records[start : start + self._max_records])
+            if not unstable.log_export_succeeded(result):
+                return _reason(self._url, lines)
+        return None
+
+    def close(self) -> None:
+        """Stop retrying."""
+        with _overheard.listening_to(self._exporter):
+            self._exporter.shutdown()  # type: ignore[no-untyped-call]
+
+
+class OutboxSpanProcessor(SpanProcessor):
+    """Hands each finished, sampled span to an outbox."""
+
+    def __init__(self, outbox: Outbox[ReadableSpan]) -> None:
+        self._outbox = outbox
+
+    @never_raises
+    def on_end(self, span: ReadableSpan) -> None:
+        """Queue the span; never blocks."""
+        if span.context is not None and span.context.trace_flags.sampled:
+            self._outbox.put(span)
+
+    def shutdown(self) -> None:
+        """Send what is queued before a host's provider goes down; the outbox itself is closed by the runtime."""
+        self._outbox.flush(SHUTDOWN_SECONDS)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Send what is queued; False when that took longer than `timeout_millis`."""
+        return self._outbox.flush(timeout_millis / 1000)

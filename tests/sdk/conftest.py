@@ -1,0 +1,213 @@
+"""A recording SDK without global state, a collector on loopback, and fresh interpreters to run whole programs in."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from andon import notices
+from andon.ids import OwnIdGenerator
+from andon.notices import Loss, losses
+from andon.observations import Observation
+from andon.outbox import Outbox
+from andon.runtime import State, runtime
+from andon.settings import QueueLimits
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+
+class Recorded:
+    """What the SDK has recorded in this test."""
+
+    def __init__(self, exporter: InMemorySpanExporter, outbox: Outbox[Observation], basket: Basket) -> None:
+        self._exporter = exporter
+        self._outbox = outbox
+        self._basket = basket
+
+    @property
+    def spans(self) -> list[ReadableSpan]:
+        """Ended spans, in the order in which they ended."""
+        return list(self._exporter.get_finished_spans())
+
+    def span(self, name: str) -> ReadableSpan:
+        """The one span of that name."""
+        (found,) = [span for span in self.spans if span.name == name]
+        return found
+
+    def attributes(self, name: str) -> dict[str, Any]:
+        """Attributes of the one span of that name."""
+        return dict(self.span(name).attributes or {})
+
+    @property
+    def observations(self) -> list[Observation]:
+        """What `observe` has handed over."""
+        assert self._outbox.flush(10)
+        return self._basket.items
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Attributes of every observed row."""
+        return [row for observation in self.observations for row in observation.rows()]
+
+
+class Basket:
+    """A sender that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+
+    def send(self, items: list[Any], /) -> str | None:
+        self.items.extend(items)
+        return None
+
+    def close(self) -> None:
+        return
+
+
+@pytest.fixture(autouse=True)
+def _fresh_warnings() -> None:
+    notices.forget_warnings()
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorded]:
+    """The SDK recording into memory; the test fails if a fault inside the SDK was swallowed."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(id_generator=OwnIdGenerator(), shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    basket = Basket()
+    limits = QueueLimits(max_items=1000, max_batch=100, delay_seconds=60)
+    outbox: Outbox[Observation] = Outbox("observations", limits, lambda: basket, losses, weigh=lambda item: item.count)
+    monkeypatch.setattr(runtime, "tracer", provider.get_tracer("andon"))
+    monkeypatch.setattr(runtime, "observations", outbox)
+    monkeypatch.setattr(runtime, "state", State.RUNNING)
+    faults = losses.total(Loss.FAULT)
+    yield Recorded(exporter, outbox, basket)
+    outbox.start_closing()
+    outbox.finish_closing(time.monotonic() + 10)
+    assert losses.total(Loss.FAULT) == faults
+
+
+@dataclass
+class LoopbackCollector:
+    """A small OTLP/HTTP server that decodes with the official classes.
+
+    Attributes:
+        status: what it answers.
+        hold: while cleared, it takes a request and does not answer.
+    """
+
+    status: int = 200
+    hold: threading.Event = field(default_factory=threading.Event)
+    url: str = ""
+    headers: list[dict[str, str]] = field(default_factory=list)
+    traces: list[ExportTraceServiceRequest] = field(default_factory=list)
+    logs: list[ExportLogsServiceRequest] = field(default_factory=list)
+
+    def take(self, path: str, headers: dict[str, str], body: bytes) -> None:
+        """Keep one request."""
+        if headers.get("content-encoding") == "gzip":
+            body = gzip.decompress(body)
+        self.headers.append(headers)
+        if path == "/v1/traces":
+            self.traces.append(ExportTraceServiceRequest.FromString(body))
+        elif path == "/v1/logs":
+            self.logs.append(ExportLogsServiceRequest.FromString(body))
+
+    @property
+    def spans(self) -> list[Any]:
+        """All spans that arrived."""
+        return [
+            span
+            for request in self.traces
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
+    @property
+    def log_records(self) -> list[Any]:
+        """All log records that arrived."""
+        return [
+            record
+            for request in self.logs
+            for resource in request.resource_logs
+            for scope in resource.scope_logs
+            for record in scope.log_records
+        ]
+
+
+@pytest.fixture
+def collector() -> Iterator[LoopbackCollector]:
+    """A collector that accepts, on a free port of the loopback."""
+    taken = LoopbackCollector()
+    taken.hold.set()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            taken.take(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+            taken.hold.wait(30)
+            self.send_response(taken.status)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    taken.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield taken
+    taken.hold.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+RunProgram = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run_program() -> RunProgram:
+    """Runs a program in a fresh interpreter; keyword arguments are environment variables."""
+
+    def run(program: str, **env: str) -> subprocess.CompletedProcess[str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "ANDON_"))}
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**inherited, "NO_PROXY": "127.0.0.1", **env},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done
+
+    return run
+
+
+def attributes_of(thing: Any) -> dict[str, Any]:
+    """Attributes of a decoded span, log record or resource as Python values."""
+    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in thing.attributes}
+
+
+@pytest.fixture
+def decoded() -> Callable[[Any], dict[str, Any]]:
+    """Reads the attributes of what the collector decoded."""
+    return attributes_of
