@@ -11,13 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
+from cli import checklist, demo, drift
+from cli.output import say
 from cli.serve import Server
 from settings import SettingsError, load_settings
 from store.errors import StoreError
 
 app = typer.Typer(
     name="andon",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     help="Andon watches AI factories: tokens per second per dollar, drift, and the 3AM checklist.",
@@ -31,14 +32,16 @@ DataDirOption = Annotated[
 ]
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def andon(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="print the version and leave")] = False,
 ) -> None:
     """Andon watches AI factories: tokens per second per dollar, drift, and the 3AM checklist."""
     if version:
-        print(f"andon {importlib.metadata.version('andon')}")  # noqa: T201
-        raise typer.Exit
+        say(f"andon {importlib.metadata.version('andon')}")
+    elif context.invoked_subcommand is None:
+        say(context.get_help())
 
 
 @app.command(
@@ -57,8 +60,7 @@ def serve(
     settings = load_settings(config, overrides(data_dir, host, port, otlp_port))
     with Server(settings) as server:
         stop_on_signals(server)
-        print(f"dashboard  {server.url}\nOTLP/HTTP  {server.otlp_url}\ndata       {settings.data_dir.resolve()}")  # noqa: T201
-        sys.stdout.flush()
+        say(f"dashboard  {server.url}\nOTLP/HTTP  {server.otlp_url}\ndata       {settings.data_dir.resolve()}")
         server.run()
 
 
@@ -84,6 +86,17 @@ def stop_on_signals(server: Server) -> None:
     """SIGTERM and Ctrl-C end the server cleanly."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())
+
+
+app.command(
+    epilog="Examples:\n\n  andon demo\n\n  andon demo --incident\n\n"
+    "  andon demo --data-dir demo-data --port 0 --otlp-port 0"
+)(demo.demo)
+app.command(
+    epilog="Examples:\n\n  andon checklist\n\n  andon checklist --json\n\n"
+    "  */5 * * * *  andon checklist --data-dir /var/lib/andon || page-me"
+)(checklist.checklist)
+app.add_typer(drift.app, name="drift")
 
 
 def main() -> None:

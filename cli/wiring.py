@@ -16,7 +16,11 @@ from economics.report import Reports
 from settings import Settings
 from store.control import ControlStore
 
-_CHECKED_STATES = {MonitorState.LEARNING: CheckedState.LEARNING, MonitorState.DRIFTING: CheckedState.DRIFTING}
+_CHECKED_STATES = {
+    MonitorState.LEARNING: CheckedState.LEARNING,
+    MonitorState.DRIFTING: CheckedState.DRIFTING,
+    MonitorState.NO_DATA: CheckedState.NO_DATA,
+}
 
 
 def checklist_facts(reports: Reports, control: ControlStore, settings: Settings) -> Facts:
@@ -25,7 +29,7 @@ def checklist_facts(reports: Reports, control: ControlStore, settings: Settings)
     def tco(start: datetime, end: datetime) -> TcoFacts:
         first = reports.first_seen()
         window = Window(min(max(start, first), end) if first else start, end)
-        total, pools = reports.facts(window), reports.pool_facts(window)
+        pools = reports.pool_facts(window)
         inputs = settings.checklist.tco
         baseline = None
         if inputs.baseline_provider and inputs.baseline_model:
@@ -40,7 +44,6 @@ def checklist_facts(reports: Reports, control: ControlStore, settings: Settings)
             cache_read_tokens=pools.cache_read_tokens,
             cache_write_tokens=pools.cache_write_tokens,
             capacity_usd=pools.usd_capacity if settings.pools else None,
-            api_usd=total.usd_api,
             baseline_usd=baseline,
         )
 

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, HTTPException, Query
 
 from alerts.status import Alert, ChannelStatus, Event, channel_status, current_alerts, recent_events
 from checklist.model import Status
 from checklist.status import ChecklistItem, read_checklist
 from dashboard.health import BoardParameter
 from dashboard.parameters import check_points, parse_span, parse_time
-from drift.status import MonitorStatus, read_status
+from drift.baseline import BaselineRefusedError
+from drift.capture import capture
+from drift.status import BaselineStatus, MonitorStatus, baseline_status, read_status
 from economics.answers import PoolLine, Rates, Row, Series, Unpriced, Window
 
 router = APIRouter(prefix="/api/v1", tags=["api"])
@@ -200,6 +202,26 @@ class AlertsJson:
 def drift(board: BoardParameter) -> DriftJson:
     """State, evidence and effect of every drift monitor."""
     return DriftJson(board.now(), read_status(board.control, board.settings.drift.monitors))
+
+
+@router.post("/drift/{monitor}/baseline")
+def capture_baseline(
+    board: BoardParameter,
+    monitor: str,
+    start: Annotated[str | None, Query(alias="from", description="ISO 8601, Unix seconds, or now-7d")] = None,
+    end: Annotated[str | None, Query(alias="to", description="as from")] = None,
+) -> BaselineStatus:
+    """Capture the next baseline of a monitor from stored data; 409 while there is not enough, or it is refused."""
+    known = {each.name: each for each in board.settings.drift.monitors}
+    if monitor not in known:
+        raise HTTPException(404, f"no drift monitor is named {monitor!r}; there are {', '.join(known) or 'none'}")
+    now = board.now()
+    first = None if start is None else parse_time("from", start, now)
+    last = None if end is None else parse_time("to", end, now)
+    try:
+        return baseline_status(capture(board.telemetry, board.control, known[monitor], now, first, last))
+    except BaselineRefusedError as refused:
+        raise HTTPException(409, str(refused)) from None
 
 
 @router.get("/checklist")

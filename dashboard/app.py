@@ -45,6 +45,7 @@ def create_app(board: Board) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=1024)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES)
     app.middleware("http")(_with_security_headers)
+    app.middleware("http")(_refuse_other_sites)
     app.add_exception_handler(ParameterError, _on_parameter_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -61,6 +62,16 @@ async def _with_security_headers(request: Request, call_next: Callable[[Request]
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     return response
+
+
+async def _refuse_other_sites(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """A page of another site may not make a browser on this machine change anything."""
+    if request.method not in {"GET", "HEAD", "OPTIONS"}:
+        origin = request.headers.get("origin")
+        site = request.headers.get("sec-fetch-site", "none")
+        if site not in {"same-origin", "none"} or (origin and origin != f"{request.url.scheme}://{request.url.netloc}"):
+            return problem(403, "requests that change something are taken from Andon's own page and from programs only")
+    return await call_next(request)
 
 
 def problem(status: int, message: str, field: str | None = None) -> JSONResponse:

@@ -43,6 +43,11 @@ WHERE t.minute < toDateTime(:closed_before, 'UTC') AND (f.newest = 0 OR f.until 
 GROUP BY t.minute ORDER BY t.minute
 """
 
+# A crash can leave rows of a version that was never published: it must not be used again.
+_NEWEST_VERSION = """
+SELECT greatest((SELECT max(version) FROM folded_minutes), (SELECT max(version) FROM usage_1m)) AS version
+"""
+
 _PUBLISHED = "SELECT minute FROM folded_minutes WHERE minute >= toDateTime(:start, 'UTC') GROUP BY minute"
 
 
@@ -69,7 +74,7 @@ class Fold:
         self._grace = grace
         self._silent_from = floor_minute(started) + MINUTE
         self._since = datetime(1970, 1, 2, tzinfo=UTC)
-        self._version: int = store.rows("SELECT max(version) AS version FROM folded_minutes")[0]["version"]
+        self._version: int = store.rows(_NEWEST_VERSION)[0]["version"]
         self.state: FoldState | None = None
 
     def run_once(self, now: datetime) -> list[datetime]:

@@ -62,7 +62,7 @@ def tps_per_usd_h(facts: Facts, seconds: float) -> float | None:
     """Output tokens per second bought by each dollar per hour of run-rate: (n / T) / (usd / T_h); tok/s per $/h."""
     if seconds <= 0 or not _priced(facts):
         return None
-    return (facts.costed_output_tokens / seconds) / (float(facts.usd) / (seconds / SECONDS_PER_HOUR))
+    return facts.costed_output_tokens / (float(facts.usd) * SECONDS_PER_HOUR)
 
 
 def tokens_per_usd(facts: Facts) -> float | None:
@@ -83,7 +83,7 @@ def usd_per_mtok_blended(facts: Facts) -> float | None:
 
 def usd_per_hour(facts: Facts, seconds: float) -> float | None:
     """Run-rate; $/h."""
-    return float(facts.usd) * SECONDS_PER_HOUR / seconds if seconds > 0 else None
+    return float(facts.usd * SECONDS_PER_HOUR / Decimal(str(seconds))) if seconds > 0 else None
 
 
 def cost_coverage(facts: Facts) -> float | None:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from store.control import ControlStore
 from store.migrate import upgrade
 from store.telemetry import TelemetryStore
+from tests.postgres import logical_postgres, postgres, postgres_server  # noqa: F401  fixtures
 
 
 @pytest.fixture(scope="session")

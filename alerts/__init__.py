@@ -1,0 +1,1 @@
+"""Alerts: rules over signals, their states, the outbox and the channels that carry messages."""

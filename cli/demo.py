@@ -1,0 +1,103 @@
+"""`andon demo`: the server, and beside it a small live factory that really uses the SDK, over loopback OTLP.
+
+The factory is a process of its own, as a team's would be. Webhooks arrive at a small receiver that prints them.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.output import say
+from cli.serve import Server
+from demo.receiver import WebhookReceiver
+from demo.settings import demo_settings, new_secret
+
+STOP_SECONDS = 5.0
+
+
+def demo(
+    incident: Annotated[
+        bool, typer.Option("--incident", help="after a minute shift one pipeline's inputs and stall another")
+    ] = False,
+    incident_after: Annotated[float, typer.Option(min=1, help="seconds until the incident")] = 60,
+    incident_length: Annotated[float, typer.Option(min=0, help="seconds it lasts; 0: until you stop it")] = 90,
+    rate: Annotated[float, typer.Option(min=1, max=200, help="requests per second of the factory")] = 44,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="keep the data here [default: a new temporary folder]")
+    ] = None,
+    port: Annotated[int, typer.Option(help="dashboard and API; 0 picks one")] = 8300,
+    otlp_port: Annotated[int, typer.Option(help="OTLP/HTTP receiver; 0 picks one")] = 4318,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="open the page in a browser")] = False,
+) -> None:
+    """Start everything with a small live factory: the first number is on the page within a minute."""
+    folder = data_dir or Path(tempfile.mkdtemp(prefix="andon-demo-"))
+    secret = new_secret()
+    with WebhookReceiver(secret, tell=lambda received: say(received.line)) as receiver:
+        receiver.start()
+        settings = demo_settings(folder, receiver.url, secret, port=port, otlp_http_port=otlp_port)
+        with Server(settings) as server:
+            stopping = threading.Event()
+
+            def stop(*_: object) -> None:
+                stopping.set()
+                server.stop()
+
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, stop)
+            say(f"dashboard  {server.url}")
+            say(f"OTLP/HTTP  {server.otlp_url}")
+            say(f"webhooks   {receiver.url}")
+            say(f"data       {folder.resolve()}")
+            say("Ctrl-C stops it.")
+            factory = _factory_command(server.otlp_url, rate, incident, incident_after, incident_length)
+            with _running(factory, stopping):
+                if open_browser:
+                    webbrowser.open(server.url)
+                server.run()
+    if data_dir is None:
+        say(f"the data is still there: andon serve --data-dir {folder}   (or delete it)")
+
+
+def _factory_command(
+    endpoint: str, rate: float, incident: bool, incident_after: float, incident_length: float
+) -> list[str]:
+    command = [sys.executable, "-m", "demo.factory", "--endpoint", endpoint, "--rate", str(rate)]
+    if incident:
+        command += ["--incident", "--incident-after", str(incident_after), "--incident-length", str(incident_length)]
+    return command
+
+
+@contextmanager
+def _running(command: list[str], stopping: threading.Event) -> Iterator[None]:
+    """The factory, started and stopped with the block; its unexpected end is told."""
+    # A group of its own: Ctrl-C reaches the server first, which then takes what the factory still sends.
+    factory = subprocess.Popen(command, start_new_session=True)  # noqa: S603  our own module
+
+    def watch() -> None:
+        code = factory.wait()
+        if not stopping.is_set():
+            say(f"the factory ended with exit code {code}; the server goes on")
+
+    watcher = threading.Thread(target=watch, name="factory", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        if factory.poll() is None:
+            factory.terminate()
+        watcher.join(STOP_SECONDS)
+        if factory.poll() is None:
+            factory.kill()
+            watcher.join()

@@ -1,0 +1,96 @@
+// From an answer of /api/v1/throughput to what Plotly draws. Pure: no element is touched here.
+
+import { number } from "./format.js";
+
+export const PANELS = {
+  tps: { field: "tps_output", title: "output tok/s", unit: "tok/s" },
+  tps_per_usd_h: { field: "tps_per_usd_h", title: "output tok/s per $/h", unit: "tok/s per $/h" },
+};
+
+/** Panels that a view shows, top first. */
+export const panelsOf = (unit) => (unit === "both" ? ["tps", "tps_per_usd_h"] : [unit]);
+
+/** The name of a series; '' for the total. */
+export const seriesName = (series) => Object.values(series?.labels ?? {}).filter(Boolean).join(" / ");
+
+// Plotly reads names as a small markup language; telemetry must stay text.
+const literal = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "%&#8203;{");
+
+// Plotly draws dates as they are written: the viewer's wall clock goes in.
+export function wallClock(date) {
+  const two = (value, width = 2) => String(value).padStart(width, "0");
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} `
+    + `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${two(date.getMilliseconds(), 3)}`;
+}
+
+/** Traces of every shown series in every shown panel. */
+export function traces(answer, view, colourFor, hidden) {
+  const shown = (answer.series ?? []).filter((series) => !hidden.has(seriesName(series)));
+  return panelsOf(view.unit).flatMap((panel, at) => shown.flatMap((series) => (
+    lines(series, PANELS[panel], at === 0 ? "y" : "y2", colourFor(seriesName(series)), shown.length === 1))));
+}
+
+function lines(series, panel, yaxis, colour, alone) {
+  const points = Array.isArray(series?.points) ? series.points : [];
+  const x = points.map((point) => wallClock(new Date(point.time)));
+  const y = points.map((point) => number(point?.[panel.field]));
+  const newest = points.length - 1;
+  const open = newest >= 0 && points[newest].complete === false;
+  const settled = open ? y.map((value, at) => (at === newest ? null : value)) : y;
+  const name = literal(seriesName(series) || "total");
+  const common = { type: "scatter", yaxis, xaxis: "x", name, legendgroup: name, connectgaps: false,
+    hovertemplate: `%{y:.4~g} ${panel.unit}<extra>${name}</extra>` };
+  const whole = runs(settled).map(([start, end]) => ({
+    ...common, mode: end - start === 1 ? "markers" : "lines", x: x.slice(start, end), y: settled.slice(start, end),
+    line: { color: colour.line, width: 2 }, marker: { color: colour.line, size: 5 },
+    fill: alone ? "tozeroy" : "none", fillcolor: colour.area,
+  }));
+  if (!open || y[newest] === null) return whole;
+  const from = newest > 0 ? [x[newest - 1], x[newest]] : [x[newest]];
+  const to = newest > 0 ? [y[newest - 1], y[newest]] : [y[newest]];
+  return [...whole, {
+    ...common, mode: "lines+markers", x: from, y: to, line: { color: colour.line, width: 2, dash: "dot" },
+    marker: { color: colour.line, size: 6, opacity: to.map((value, at) => (at === to.length - 1 ? 1 : 0)), symbol: "circle-open" },
+    hovertemplate: to.map((value, at) => (at === to.length - 1 ? `%{y:.4~g} ${panel.unit}, not complete yet<extra>${name}</extra>` : "")),
+    hoverinfo: to.map((value, at) => (at === to.length - 1 ? "all" : "skip")),
+  }];
+}
+
+// A gap is a gap: each run of known values is a line of its own, for Plotly's areas would bridge what is between them.
+function runs(values) {
+  const found = [];
+  values.forEach((value, at) => {
+    if (value === null) return;
+    if (found.length && found.at(-1)[1] === at) found.at(-1)[1] = at + 1;
+    else found.push([at, at + 1]);
+  });
+  return found;
+}
+
+/** Zoom survives as long as this stays the same. */
+export const uirevision = (view) => `${view.window} ${view.by} ${view.unit}`;
+
+/** Axes, fonts and colours. */
+export function layout(answer, view, colours) {
+  const panels = panelsOf(view.unit);
+  const axis = { gridcolor: colours.grid, zerolinecolor: colours.grid, linecolor: colours.grid, tickfont: { color: colours.muted }, fixedrange: false };
+  const y = { ...axis, rangemode: "tozero", fixedrange: true, nticks: 4, tickformat: "~s", automargin: true };
+  const range = [answer.window?.start, answer.window?.end].map((text) => wallClock(new Date(text)));
+  return {
+    uirevision: uirevision(view),
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: colours.font, size: 12, color: colours.text },
+    margin: { l: 44, r: 10, t: 20, b: 28 },
+    showlegend: false, hovermode: "x", hoversubplots: "axis", dragmode: "zoom",
+    hoverlabel: { bgcolor: colours.surface, bordercolor: colours.grid, font: { color: colours.text }, namelength: 40 },
+    xaxis: { ...axis, type: "date", range, anchor: panels.length === 2 ? "y2" : "y", showspikes: true, spikemode: "across", spikethickness: 1,
+      spikedash: "solid", spikecolor: colours.muted, hoverformat: "%H:%M:%S", tickformatstops: TICKS },
+    yaxis: { ...y, domain: panels.length === 2 ? [0.55, 1] : [0, 1] },
+    ...(panels.length === 2 ? { yaxis2: { ...y, domain: [0, 0.42] } } : {}),
+    annotations: panels.map((panel, at) => ({ text: PANELS[panel].title, xref: "paper", yref: "paper", x: 0, xanchor: "left", xshift: -36,
+      y: panels.length === 2 && at === 1 ? 0.42 : 1, yanchor: "bottom", showarrow: false, font: { size: 12, color: colours.muted } })),
+  };
+}
+
+const TICKS = [{ dtickrange: [null, 60_000], value: "%H:%M:%S" }, { dtickrange: [60_000, 43_200_000], value: "%H:%M" },
+  { dtickrange: [43_200_000, null], value: "%b %-d" }];

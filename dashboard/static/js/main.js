@@ -1,0 +1,53 @@
+// Wires the page: five endpoints, each answer to the sections that show it.
+
+import { showAlerts } from "./alerts.js";
+import { bindChart, showChart } from "./chart.js";
+import { showChecklist } from "./checklist.js";
+import { Poller } from "./client.js";
+import { learnServerTime, startClock } from "./clock.js";
+import { bindCopy } from "./copy.js";
+import { $, setText } from "./dom.js";
+import { showDrift } from "./drift.js";
+import { zone } from "./format.js";
+import { showHeadline } from "./headline.js";
+import { answered, failed, showLive } from "./live.js";
+import { showPools } from "./pools.js";
+import { showTables } from "./tables.js";
+import { bindTheme, bindView, view } from "./view.js";
+
+const OFTEN_MS = 2000;
+const CALM_MS = 4000;
+const STEPS = { "5m": "5s", "15m": "10s", "1h": "1m", "6h": "5m" };
+
+function showSummary(answer) {
+  learnServerTime(answer.now);
+  for (const show of [showHeadline, showTables, showPools]) show(answer);
+}
+
+function throughputAddress() {
+  const { window, by } = view();
+  const query = new URLSearchParams({ from: `now-${window}`, to: "now", step: STEPS[window] ?? "10s" });
+  if (by !== "total") query.set("by", by);
+  return `/api/v1/throughput?${query}`;
+}
+
+function poll(name, address, everyMs, show) {
+  const poller = new Poller(address, everyMs, (answer) => { show(answer); answered(name); }, (failure, attempts) => failed(name, failure, attempts));
+  void poller.now();
+  return poller;
+}
+
+setText($("#zone"), zone());
+bindCopy();
+startClock(showLive);
+bindChart();
+const summary = poll("summary", () => `/api/v1/summary?window=${view().window}`, OFTEN_MS, showSummary);
+const throughput = poll("throughput", throughputAddress, OFTEN_MS, (answer) => showChart(answer, view()));
+poll("checklist", () => "/api/v1/checklist", CALM_MS, showChecklist);
+poll("drift", () => "/api/v1/drift", CALM_MS, showDrift);
+poll("alerts", () => "/api/v1/alerts", CALM_MS, showAlerts);
+bindView((changed) => {
+  if (changed === "window") void summary.now();
+  void throughput.now();
+});
+bindTheme(() => void throughput.now());

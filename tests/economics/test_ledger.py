@@ -1,0 +1,187 @@
+"""Every token is counted once: from raw spans, from the roll-up, and after late data."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from economics.fold import Fold
+from economics.ledger import Usage, read_latency, read_usage
+from store.telemetry import TelemetryStore
+from tests.economics.spans import NOON, SERVER, span, store_spans
+
+BANDS = (200_000,)
+MINUTE = timedelta(minutes=1)
+FROM, TO = NOON - 5 * MINUTE, NOON + 5 * MINUTE
+LATER = datetime.now(UTC)
+
+
+def fold_of(store: TelemetryStore) -> Fold:
+    return Fold(store, BANDS, timedelta(seconds=10), started=LATER)
+
+
+def totals(store: TelemetryStore) -> tuple[int, int, int]:
+    rows = read_usage(store, FROM, TO, BANDS)
+    return sum(r.calls for r in rows), sum(r.input_tokens for r in rows), sum(r.output_tokens for r in rows)
+
+
+def both_ways(store: TelemetryStore) -> tuple[int, int, int]:
+    """The totals from raw spans, which must be those from the roll-up."""
+    raw = totals(store)
+    fold_of(store).run_once(LATER)
+    assert totals(store) == raw
+    return raw
+
+
+def test_calls_and_tokens_add_up(telemetry: TelemetryStore) -> None:
+    store_spans(telemetry, span(n_in=100, n_out=10), span(NOON + MINUTE, n_in=50, n_out=5), span(name="other"))
+    assert both_ways(telemetry) == (2, 150, 15)
+
+
+def test_a_span_stored_twice_counts_once(telemetry: TelemetryStore) -> None:
+    twice = span(n_in=100, n_out=10)
+    store_spans(telemetry, twice)
+    store_spans(telemetry, twice, span(n_in=1, n_out=1))
+    assert both_ways(telemetry) == (2, 101, 11)
+
+
+def test_one_response_counts_once_in_a_trace_and_the_span_with_a_pipeline_is_kept(telemetry: TelemetryStore) -> None:
+    store_spans(
+        telemetry,
+        span(trace=7, n_in=100, n_out=10, response_id="r1"),
+        span(trace=7, n_in=100, n_out=10, response_id="r1", pipeline="rag"),
+        span(trace=7, n_in=100, n_out=10, response_id="r2"),
+    )
+    assert both_ways(telemetry) == (2, 200, 20)
+    assert {row.pipeline for row in read_usage(telemetry, FROM, TO, BANDS)} == {"rag", ""}
+
+
+def test_a_server_span_is_a_mirror_of_the_client_span_in_its_trace(telemetry: TelemetryStore) -> None:
+    store_spans(
+        telemetry,
+        span(trace=7, n_in=100, n_out=10),
+        span(trace=7, n_in=100, n_out=10, kind=SERVER, name="llm_request"),
+    )
+    assert both_ways(telemetry) == (1, 100, 10)
+
+
+def test_a_server_span_counts_when_no_client_span_is_there(telemetry: TelemetryStore) -> None:
+    store_spans(telemetry, span(n_in=100, n_out=10, kind=SERVER, name="llm_request"))
+    assert both_ways(telemetry) == (1, 100, 10)
+    assert [row.vantage for row in read_usage(telemetry, FROM, TO, BANDS)] == ["server"]
+
+
+def test_an_agents_total_counts_only_when_nothing_below_it_does(telemetry: TelemetryStore) -> None:
+    agent = {"operation": "invoke_agent", "usage_role": "rollup"}
+    store_spans(telemetry, span(trace=7, n_in=100, n_out=10, **agent), span(trace=7, n_in=100, n_out=10))
+    store_spans(telemetry, span(trace=8, n_in=30, n_out=3, **agent))
+    assert both_ways(telemetry) == (2, 130, 13)
+
+
+def test_a_call_without_usage_is_counted_and_its_tokens_are_not_invented(telemetry: TelemetryStore) -> None:
+    store_spans(telemetry, span(operation="chat", status_code=2), span(n_in=1, n_out=1))
+    rows = read_usage(telemetry, FROM, TO, BANDS)
+    assert (sum(r.calls for r in rows), sum(r.calls_without_usage for r in rows)) == (2, 1)
+    assert sum(r.errors for r in rows) == 1
+
+
+def test_runs_of_a_pipeline_are_counted_apart_from_calls(telemetry: TelemetryStore) -> None:
+    store_spans(
+        telemetry,
+        span(name="rag", pipeline="rag", status_code=2),
+        span(name="rag", pipeline="rag"),
+        span(name="retrieve", pipeline="rag", stage="retrieve"),
+        span(name="generate", pipeline="rag", stage="generate", n_out=4),
+    )
+    rows = read_usage(telemetry, FROM, TO, BANDS)
+    assert (sum(r.runs for r in rows), sum(r.run_errors for r in rows), sum(r.calls for r in rows)) == (2, 1, 1)
+
+
+def test_a_call_counts_in_the_minute_in_which_it_ends(telemetry: TelemetryStore) -> None:
+    store_spans(telemetry, span(NOON + timedelta(seconds=5), seconds=90, n_out=4))
+    rows = read_usage(telemetry, FROM, TO, BANDS, step_seconds=60)
+    assert [row.bucket for row in rows] == [NOON]
+
+
+@pytest.mark.parametrize("step", [5, 60, 300])
+def test_buckets_of_any_length_hold_the_whole(telemetry: TelemetryStore, step: int) -> None:
+    store_spans(telemetry, *[span(NOON + timedelta(seconds=7 * i), n_in=2, n_out=1) for i in range(40)])
+    fold_of(telemetry).run_once(LATER)
+    rows = read_usage(telemetry, FROM, TO, BANDS, step_seconds=step)
+    assert sum(row.output_tokens for row in rows) == 40
+    assert all(row.bucket is not None and row.bucket.timestamp() % step == 0 for row in rows)
+
+
+def test_a_window_that_cuts_through_folded_minutes_is_exact(telemetry: TelemetryStore) -> None:
+    store_spans(telemetry, *[span(NOON + timedelta(seconds=s), n_out=1) for s in range(180)])
+    fold_of(telemetry).run_once(LATER)
+    rows = read_usage(telemetry, NOON + timedelta(seconds=30), NOON + timedelta(seconds=145), BANDS)
+    assert sum(row.output_tokens for row in rows) == 115
+
+
+def test_the_tier_of_each_request_is_kept(telemetry: TelemetryStore) -> None:
+    store_spans(telemetry, span(n_in=200_000, n_out=1), span(n_in=200_001, n_out=2))
+    bands = {row.input_band: row.output_tokens for row in read_usage(telemetry, FROM, TO, BANDS)}
+    assert bands == {0: 1, 200_000: 2}
+
+
+def test_late_spans_are_folded_into_their_minute(telemetry: TelemetryStore) -> None:
+    fold = fold_of(telemetry)
+    store_spans(telemetry, span(n_out=1))
+    assert fold.run_once(LATER) == [NOON]
+    assert fold.run_once(LATER) == []
+    store_spans(telemetry, span(n_out=2))
+    assert fold.run_once(LATER) == [NOON]
+    assert totals(telemetry) == (2, 0, 3)
+
+
+def test_a_client_span_that_comes_late_turns_a_folded_server_span_into_its_mirror(telemetry: TelemetryStore) -> None:
+    fold = fold_of(telemetry)
+    store_spans(telemetry, span(trace=7, n_out=10, kind=SERVER))
+    fold.run_once(LATER)
+    assert totals(telemetry) == (1, 0, 10)
+    store_spans(telemetry, span(NOON + MINUTE, trace=7, n_out=10))
+    assert fold.run_once(LATER) == [NOON, NOON + MINUTE]
+    assert totals(telemetry) == (1, 0, 10)
+    assert fold.run_once(LATER) == []
+
+
+def test_folding_again_after_a_crash_between_rows_and_mark_changes_nothing(telemetry: TelemetryStore) -> None:
+    store_spans(telemetry, span(n_in=5, n_out=1))
+    fold_of(telemetry).run_once(LATER)
+    telemetry.execute("ALTER TABLE folded_minutes DELETE WHERE 1 SETTINGS mutations_sync = 2")
+    assert totals(telemetry) == (1, 5, 1)
+    fold_of(telemetry).run_once(LATER)
+    assert totals(telemetry) == (1, 5, 1)
+
+
+def test_an_open_minute_is_read_from_spans_and_a_silent_one_is_published_as_zero(telemetry: TelemetryStore) -> None:
+    fold = Fold(telemetry, BANDS, timedelta(seconds=10), started=NOON - 3 * MINUTE)
+    store_spans(telemetry, span(NOON + timedelta(seconds=1), n_out=1))
+    assert fold.run_once(NOON + timedelta(seconds=65)) == [NOON - 2 * MINUTE, NOON - MINUTE]
+    assert totals(telemetry)[0] == 1
+    assert fold.run_once(NOON + timedelta(seconds=75)) == [NOON]
+
+
+def test_latency_quantiles_come_from_calls_that_measured_them(telemetry: TelemetryStore) -> None:
+    store_spans(
+        telemetry,
+        *[span(seconds=s, n_out=1, time_to_first_token_seconds=s / 10, pipeline="rag") for s in (1.0, 2.0, 3.0)],
+        span(seconds=9, n_out=1, pipeline="quick"),
+    )
+    for _ in range(2):
+        found = read_latency(telemetry, FROM, TO, BANDS, ("pipeline",))
+        assert found["rag",].duration_p50_seconds == pytest.approx(2.0)
+        assert found["rag",].time_to_first_token_p50_seconds == pytest.approx(0.2)
+        assert found["quick",].time_to_first_token_p50_seconds is None
+        fold_of(telemetry).run_once(LATER)
+
+
+def test_usage_names_what_it_is_about(telemetry: TelemetryStore) -> None:
+    store_spans(
+        telemetry,
+        span(n_in=3, n_out=2, service="shop", provider="openai", request_model="gpt", response_model="gpt-5-1"),
+    )
+    (row,) = read_usage(telemetry, FROM, TO, BANDS)
+    assert row == Usage(None, "shop", "", "", "openai", "gpt-5-1", "client", 0, 1, 0, 0, 0, 0, 3, 0, 0, 2, 0)
