@@ -83,7 +83,7 @@ def ask(source: CdcSource) -> tuple[str, Server, tuple[Slot, ...]]:
     conninfo = _conninfo(source)
     with psycopg.connect(conninfo, row_factory=dict_row) as connection:
         connection.read_only = True
-        with _cut_off(connection, 2 * source.statement_timeout_seconds):
+        with cut_off(connection, 2 * source.statement_timeout_seconds):
             milliseconds = int(source.statement_timeout_seconds * 1000)
             connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(milliseconds)])
             rows = connection.execute(_query(connection.info.server_version)).fetchall()
@@ -131,7 +131,7 @@ def _query(server_version: int) -> str:
 
 
 @contextmanager
-def _cut_off(connection: psycopg.Connection[Any], seconds: float) -> Iterator[None]:
+def cut_off(connection: psycopg.Connection[Any], seconds: float) -> Iterator[None]:
     """Close the connection's socket after `seconds`: a server that hangs never reaches its own statement_timeout."""
 
     def shut() -> None:

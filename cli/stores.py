@@ -19,7 +19,7 @@ from store.control import ControlStore
 from store.migrate import migrate
 from store.telemetry import TelemetryStore
 
-ASK_SECONDS = 2.0
+ASK_SECONDS = 10.0
 
 
 @dataclass(frozen=True)

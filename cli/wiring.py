@@ -58,7 +58,7 @@ def checklist_facts(reports: Reports, control: ControlStore, settings: Settings)
             MonitorFact(
                 status.name,
                 _CHECKED_STATES.get(status.state, CheckedState.STABLE),
-                status.judged_until,
+                status.decided_until,
                 status.window_seconds,
             )
             for status in read_status(control, settings.drift.monitors)

@@ -60,7 +60,7 @@ def page(board: BoardParameter) -> HTMLResponse:
     body = template.render(
         windows_options=[(window_text(seconds),) * 2 + ("",) for seconds in sorted({*WINDOWS, own})],
         default_window=window_text(own),
-        otlp_port=port,
+        settings=board.settings,
         sdk_snippet=_SDK_SNIPPET.format(endpoint=f', endpoint="http://127.0.0.1:{port}"' if port else ""),
         quantities=quantities(),
         plotly=f"/assets/plotly.min.js?v={version('plotly')}",

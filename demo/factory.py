@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parent = os.getppid()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
+    say("factory: learning from the texts that come with Python")
     started = time.monotonic()
     try:
         floor = Floor(options.rate, options.seed)

@@ -22,7 +22,7 @@ from demo.texts import shipped_texts
 
 LEARNED_CHARACTERS = 700_000
 SHARES = {"support-rag": 24 / 44, "doc-summaries": 8 / 44, "ingest": 12 / 44}
-WORKERS = {"support-rag": 32, "doc-summaries": 6, "ingest": 1}
+WORKERS = {"support-rag": 40, "doc-summaries": 6, "ingest": 1}
 """Requests of a pipeline that may be under way at once."""
 
 ANSWER_SPEED = Speed(read=600, write=400)

@@ -112,7 +112,7 @@ class LanguageModel:
         for _ in range(max_tokens):
             weights = self.probabilities(context, prompt)
             if temperature != 1:
-                weights = weights ** (1 / temperature)
+                weights = (weights / weights.max()) ** (1 / temperature)  # the likeliest stays 1, however cold it is
             sums = np.cumsum(weights)
             token = min(int(np.searchsorted(sums, rng.random() * sums[-1], side="right")), len(sums) - 1)
             context = [*context[-1:], token]

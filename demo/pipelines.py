@@ -51,7 +51,7 @@ class SupportRag:
             NoPassageError: the question has no known word.
         """
         question = _question(self._library.documents, rng)
-        prompt_length = int(_lognormal(rng, median=550, sigma=0.5) * self._conditions.prompt_factor)
+        prompt_length = int(_lognormal(rng, median=550, sigma=0.6) * self._conditions.prompt_factor)
         asked = f"\n\nQuestion: {question}\nAnswer: "
         room = max(0, prompt_length - len(_INSTRUCTION) - len(asked))
         passages = self.retrieve(question, room)

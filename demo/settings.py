@@ -110,7 +110,7 @@ def _pool() -> Pool:
 
 
 def _monitors() -> tuple[DriftMonitor, ...]:
-    """Three monitors of the support pipeline: baselines of 45 s, made as soon as there are so many."""
+    """Three monitors of the support pipeline: baselines of 36 s, made as soon as there is so much."""
     watched = {
         "support-prompt-length": "feature.prompt_length",
         "support-output-tokens": "output_tokens",
@@ -122,7 +122,7 @@ def _monitors() -> tuple[DriftMonitor, ...]:
             signal=signal,
             pipeline="support-rag",
             window_seconds=3,
-            min_windows=14,
+            min_windows=12,
             min_rows=600,
             grace_seconds=3,
             auto_baseline=True,

@@ -150,7 +150,7 @@ class Reports:
                 latency.get(key, empty),
             )
             for key, facts in grouped(rows, lambda row: _key(row, names)).items()
-            if facts.calls or facts.runs
+            if facts.calls or (facts.runs and "pipeline" in names)
         ]
         return tuple(sorted(lines, key=lambda line: -line.quantities.output_tokens))
 

@@ -49,6 +49,7 @@ def main(control_url: str, receiver_url: str, switches: Path, epoch: float) -> N
     def evaluate() -> None:
         while True:
             evaluator.evaluate_once(now())
+            time.sleep(0.01)
 
     def deliver() -> None:
         while True:

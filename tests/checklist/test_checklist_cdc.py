@@ -13,6 +13,7 @@ import pytest
 from captured_source import MONITOR_PASSWORD, NOW, Source, row
 
 from checklist.cdc import CdcCheck, accept_slot
+from checklist.cdc_query import cut_off
 from checklist.context import CheckContext
 from checklist.memory import StoredMemory
 from checklist.model import CheckResult, Status
@@ -358,3 +359,14 @@ def test_memory_survives_a_restart_of_the_checker(source: Source) -> None:
     source.look()
     again = StoredMemory(source.make_context("cdc").control, "cdc").read("shop")
     assert list(again["slots"]) == ["orders_slot"]
+
+
+def test_a_query_that_is_never_answered_is_cut_off(source: Source) -> None:
+    with psycopg.connect(source.url()) as connection:
+        backend = connection.info.backend_pid
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            with cut_off(connection, 0.2), pytest.raises(psycopg.OperationalError):
+                connection.execute("SELECT 1")
+        finally:
+            os.kill(backend, signal.SIGCONT)

@@ -6,7 +6,6 @@ Arguments: address of a collector, number of requests, factor of the prompts.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import math
 import sys
@@ -68,9 +67,9 @@ async def main(endpoint: str, requests: int, prompt_factor: float) -> None:
             except EXPECTED_ERRORS:
                 failures += 1
     andon.shutdown(20)
-    print(json.dumps({"answers": answers.counts, "summaries": summaries.counts, "failures": failures}))
+    counts = {"answers": answers.counts, "summaries": summaries.counts, "failures": failures}
+    sys.stdout.write(json.dumps(counts))
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))

@@ -7,8 +7,6 @@ from hypothesis import strategies as st
 
 from demo.byte_pairs import BYTES, learn_byte_pairs
 
-LOW = BYTES  # the first merge
-
 
 def test_the_most_frequent_pair_is_merged_first() -> None:
     # "low" three times, "lot" twice: l+o stands together five times, then lo+w three times, then lo+t twice.
@@ -27,9 +25,10 @@ def test_merges_are_applied_in_the_order_they_were_learned() -> None:
 
 
 def test_a_run_of_one_letter_is_cut_from_the_left() -> None:
-    # aaa three times: a+a once merged, aa+a merged next.
+    # aaa three times: a+a is merged first, aa+a next.
     vocabulary = learn_byte_pairs(["aaa\naaa\naaa"], merges=2)
-    assert vocabulary.encode("aaaa") == [BYTES + 1, ord("a")]
+    assert vocabulary.encode("aaa") == [BYTES + 1]
+    assert vocabulary.encode("aaaaa") == [BYTES, BYTES + 1]
 
 
 def test_text_that_repeats_nothing_has_no_merges() -> None:

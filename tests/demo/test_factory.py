@@ -62,18 +62,20 @@ def sink() -> Iterator[OtlpSink]:
 
 def test_the_incident_shifts_one_pipeline_and_stalls_another_until_it_is_over(sink: OtlpSink, tmp_path: Path) -> None:
     control = tmp_path / "control"
-    with running("--endpoint", sink.url, "--rate", "90", "--control-file", str(control)) as factory:
+    with running("--endpoint", sink.url, "--rate", "150", "--control-file", str(control)) as factory:
         wait_until(lambda: len(sink.observed("prompt_length", "support-rag")) >= 150, "150 answers")
         before = sink.observed("prompt_length", "support-rag")
 
         control.write_text("incident")
         wait_until(lambda: factory.said("incident: "), "the line that tells of the incident")
         began_ns = time.time_ns()
-        settled = len(sink.observed("prompt_length", "support-rag")) + 120
+        settled = (
+            len(sink.observed("prompt_length", "support-rag")) + 150
+        )  # those under way, and those on their way here
         wait_until(lambda: len(sink.observed("prompt_length", "support-rag")) >= settled + 150, "answers during it")
         after = sink.observed("prompt_length", "support-rag")[settled:]
-        # Medians of 150 lognormal lengths with sigma 0.5 are known to within 20 % (four standard errors).
-        assert 2.2 / 1.4 < statistics.median(after) / statistics.median(before) < 2.2 * 1.4
+        # The median of 150 lognormal lengths with sigma 0.6 is known to within 27 % (four standard errors).
+        assert 2.2 / 1.5 < statistics.median(after) / statistics.median(before) < 2.2 * 1.5
         stalled = [span for span in sink.named("doc-summaries") if span.start_ns > began_ns]
         assert stalled == []
 
@@ -106,8 +108,8 @@ def test_it_goes_on_without_a_collector_and_stops_when_told() -> None:
 
 def test_it_can_be_stopped_while_it_still_learns() -> None:
     with running() as factory:
-        time.sleep(0.5)  # no line tells that the interpreter is up; earlier or later, the exit is the same
-        assert factory.stop(signal.SIGTERM) in {0, -signal.SIGTERM}
+        wait_until(lambda: factory.said("factory: learning"), "its first line")
+        assert factory.stop(signal.SIGTERM) == 0
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,16 @@ import pyarrow as pa
 from drift.baseline import Baseline, fit, training_windows
 from drift.bins import EDGE_LEVELS, Bins
 from drift.edetector import DetectorState, Leader, leader, log_evidence, step
+from drift.status import MonitorStatus, read_status
 from drift.windows import QUANTILE_LEVELS, Window
+from settings import DriftMonitor
+from store.control import ControlStore
 from store.telemetry import TelemetryStore
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 A = 10_000.0
+SECONDS = 2.0
+GRACE = 1.0
 Sampler = Callable[[int], Any]
 _ids = count(1)
 
@@ -139,7 +144,7 @@ def put_windows(
     telemetry: TelemetryStore,
     samples: Sequence[Any],
     first: int = 0,
-    seconds: float = 2.0,
+    seconds: float = SECONDS,
     signal: str = "feature.length",
 ) -> None:
     """Store one array of observations per window of `seconds`, the first being the `first`-th after START."""
@@ -151,3 +156,34 @@ def put_windows(
         values += [value if value is None or isinstance(value, str) else float(value) for value in sample]
         times += [begin + timedelta(microseconds=int(step_us * index)) for index in range(len(sample))]
     put_observations(telemetry, values, times, signal)
+
+
+def define(**changes: Any) -> DriftMonitor:
+    """A monitor of the feature `length` with windows of two seconds; `changes` beat its defaults."""
+    given: dict[str, Any] = {
+        "name": "length",
+        "signal": "feature.length",
+        "window_seconds": SECONDS,
+        "min_windows": 20,
+        "min_rows": 2000,
+        "grace_seconds": GRACE,
+        **changes,
+    }
+    return DriftMonitor(**given)
+
+
+def after(windows: int) -> datetime:
+    """The moment at which the first `windows` windows have closed."""
+    return START + timedelta(seconds=SECONDS * windows + GRACE)
+
+
+def normal(windows: int, rows: int = 100, shift: float = 0.0, seed: int = 1) -> list[Any]:
+    """Windows of a normal signal, mean 100, sd 15, shifted by that many sd."""
+    rng = np.random.default_rng(seed)
+    return [rng.normal(100 + 15 * shift, 15, rows) for _ in range(windows)]
+
+
+def only(control: ControlStore, monitor: DriftMonitor) -> MonitorStatus:
+    """The status of the one monitor."""
+    (status,) = read_status(control, [monitor])
+    return status

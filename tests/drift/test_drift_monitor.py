@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from drift_data import START, put_observations, put_windows
+from drift_data import START, after, define, normal, only, put_windows
 
 from drift import monitor as monitor_module
 from drift import standing
@@ -21,42 +21,10 @@ from drift.edetector import Kind
 from drift.monitor import DriftMonitors
 from drift.records import DriftBaselineRecord, DriftMonitorRecord, DriftWindowRecord
 from drift.signals import Question
-from drift.status import MonitorStatus, read_status
-from settings import DriftMonitor, SettingsError
+from settings import SettingsError
 from store.control import ControlStore
 from store.migrate import upgrade
 from store.telemetry import TelemetryStore
-
-SECONDS = 2.0
-GRACE = 1.0
-
-
-def define(**changes: Any) -> DriftMonitor:
-    given: dict[str, Any] = {
-        "name": "length",
-        "signal": "feature.length",
-        "window_seconds": SECONDS,
-        "min_windows": 20,
-        "min_rows": 2000,
-        "grace_seconds": GRACE,
-        **changes,
-    }
-    return DriftMonitor(**given)
-
-
-def after(windows: int) -> datetime:
-    """The moment at which the first `windows` windows have closed."""
-    return START + timedelta(seconds=SECONDS * windows + GRACE)
-
-
-def normal(windows: int, rows: int = 100, shift: float = 0.0, seed: int = 1) -> list[Any]:
-    rng = np.random.default_rng(seed)
-    return [rng.normal(100 + 15 * shift, 15, rows) for _ in range(windows)]
-
-
-def only(control: ControlStore, monitor: DriftMonitor) -> MonitorStatus:
-    (status,) = read_status(control, [monitor])
-    return status
 
 
 def stored(control: ControlStore) -> list[tuple[datetime, int, str]]:
@@ -301,63 +269,6 @@ def test_a_redefined_monitor_learns_again_and_takes_its_baseline_up_when_it_come
     (judged,) = DriftMonitors(telemetry, control, [monitor]).run_once(after(24))
     assert (judged.state, judged.windows) == (MonitorState.QUIET, 2)
     assert len(stored(control)) == 4
-
-
-def hostile() -> list[tuple[str, Sequence[Any], Sequence[Any]]]:
-    rng = np.random.default_rng(15)
-    constant = [np.full(100, 7.0)] * 20
-    with_outlier = normal(20)
-    with_outlier[3] = np.append(with_outlier[3], 1e9)
-    mixed = [[*sample, None, "text", np.nan, np.inf] for sample in normal(20)]
-    return [
-        ("constant", constant, [np.full(100, 7.0)] * 10),
-        ("ties", [rng.poisson(1, 100) for _ in range(20)], [rng.poisson(1, 100) for _ in range(10)]),
-        ("one outlier in the baseline", with_outlier, normal(10, seed=16)),
-        ("one outlier later", normal(20), [*normal(9, seed=17), np.append(normal(1, seed=18)[0], [1e9, -1e300])]),
-        ("nulls, text, NaN and infinities", mixed, mixed[:10]),
-        ("one row a window", normal(20), normal(10, rows=1, seed=19)),
-        ("twenty times the traffic", normal(20), normal(4, rows=2000, seed=20)),
-        ("a twentieth of the traffic", normal(20, rows=2000), normal(10, rows=100, seed=21)),
-        ("heavy tails", list(rng.standard_cauchy((20, 100))), list(rng.standard_cauchy((10, 100)))),
-        ("huge numbers", [s * 1e306 for s in normal(20)], [s * 1e306 for s in normal(10, seed=22)]),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("name", "before", "later"), hostile(), ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_hostile_data_neither_crashes_nor_alarms(
-    telemetry: TelemetryStore, control: ControlStore, name: str, before: Sequence[Any], later: Sequence[Any]
-) -> None:
-    monitor = define()
-    put_windows(telemetry, [*before, *later])
-    capture(telemetry, control, monitor, after(20))
-    (judged,) = DriftMonitors(telemetry, control, [monitor]).run_once(after(20 + len(later)))
-    assert (judged.state, judged.windows, judged.problem) == (MonitorState.QUIET, len(later), None), name
-    assert only(control, monitor).state is MonitorState.QUIET
-
-
-def test_a_constant_that_changes_is_a_drift_and_the_status_says_constant(
-    telemetry: TelemetryStore, control: ControlStore
-) -> None:
-    monitor = define()
-    put_windows(telemetry, [[7.0] * 100] * 20 + [[6.0] * 100])
-    capture(telemetry, control, monitor, after(20))
-    DriftMonitors(telemetry, control, [monitor]).run_once(after(21))
-    status = only(control, monitor)
-    assert (status.state, status.sign) == (MonitorState.DRIFTING, -1)
-    assert status.baseline is not None
-    assert status.baseline.constant
-    assert "the baseline is constant" in status.detail
-    assert status.effects is not None
-    assert status.effects.w1_iqr is None
-
-
-def test_a_signal_of_text_says_that_it_needs_numbers(telemetry: TelemetryStore, control: ControlStore) -> None:
-    monitor = define(signal="label")
-    put_observations(telemetry, ["good"] * 50, [START + timedelta(seconds=n) for n in range(50)], signal="label")
-    DriftMonitors(telemetry, control, [monitor]).run_once(after(30))
-    assert "50 rows carry no finite number: this monitor needs a numeric signal" in only(control, monitor).detail
 
 
 def test_a_store_that_fails_for_one_monitor_does_not_stop_the_others(

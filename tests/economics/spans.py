@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from collector.columns import SPAN_SCHEMA, ValueKind
 from collector.columns import SPAN_ATTRIBUTES as _TYPED
+from collector.columns import SPAN_SCHEMA, ValueKind
 from store.telemetry import TelemetryStore
 
 NOON = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
@@ -17,7 +17,7 @@ CLIENT, SERVER = 3, 2
 _numbers = itertools.count(1)
 
 _EMPTY: dict[str, Any] = {
-    **{name: "" for name in SPAN_SCHEMA.names},
+    **dict.fromkeys(SPAN_SCHEMA.names, ""),
     **{column.name: None for column in _TYPED if column.kind is not ValueKind.TEXT},
     "flags": 0,
     "kind": CLIENT,

@@ -7,13 +7,14 @@ import { lamp, showLamp, state, word } from "./lamp.js";
 import { announce } from "./live.js";
 
 const MOST_EVENTS = 12;
+const TOLD = ["firing", "resolved", "test"]; // what waits to fire stands above; what never fired is no alert
 const DELIVERY = { done: "told", pending: "being sent", dead: "not told", cancelled: "not told" };
 let newestSeen = null;
 
 /** Shows one answer of /api/v1/alerts: what stands now, then what happened. */
 export function showAlerts(answer) {
   const instances = list(answer.instances).filter((alert) => ["firing", "pending"].includes(state(alert?.state)));
-  const events = list(answer.events);
+  const events = list(answer.events).filter((event) => TOLD.includes(state(event?.transition)));
   keyed($("#alerts .standing"), instances, alertKey, newAlert, showAlert);
   keyed($("#alerts .events"), events.slice(0, MOST_EVENTS), (event) => String(event?.id), newEvent, showEvent);
   $("#alerts .standing").hidden = instances.length === 0;
@@ -21,7 +22,6 @@ export function showAlerts(answer) {
   setText($("#alerts .bound"), [firing ? `${firing} firing` : "nothing fires",
     events.length > MOST_EVENTS ? `the last ${MOST_EVENTS} of ${count(events.length)} changes` : ""].filter(Boolean).join(" · "));
   $("#alerts [data-empty]").hidden = instances.length + events.length > 0;
-  $("#alerts [data-empty-channel]").hidden = !(Array.isArray(answer.channels) ? answer.channels.length === 0 : events.length === 0);
   announceNew(events);
 }
 
@@ -37,8 +37,7 @@ function announceNew(events) {
 
 function newAlert(alert) {
   return el("li", { class: "alert", "data-alert": String(alert?.rule ?? UNKNOWN) }, lamp("unknown"),
-    el("div", { class: "body" }, heading(), el("p", { class: "summary" }), el("ul", { class: "labels", "aria-label": "labels" }),
-      el("p", { class: "times" }, el("span", {}, "for ", ageElement(null)), timeElement(null))));
+    el("div", { class: "body" }, heading(), el("p", { class: "summary" }), facts("for ", "")));
 }
 
 function showAlert(element, alert) {
@@ -48,8 +47,7 @@ function showAlert(element, alert) {
 
 function newEvent(event) {
   return el("li", { class: "event", "data-event": String(event?.rule ?? UNKNOWN) }, lamp("unknown"),
-    el("div", { class: "body" }, heading(), el("p", { class: "summary" }), el("ul", { class: "labels", "aria-label": "labels" }),
-      el("p", { class: "times" }, el("span", {}, ageElement(null), " ago"), timeElement(null)),
+    el("div", { class: "body" }, heading(), el("p", { class: "summary" }), facts("", " ago"),
       el("ul", { class: "told", "aria-label": "delivery" })));
 }
 
@@ -62,6 +60,11 @@ function showEvent(element, event) {
 
 function heading() {
   return el("h3", {}, el("span", { class: "word" }), " ", el("span", { class: "title" }), " ", el("span", { class: "severity tag" }));
+}
+
+function facts(before, after) {
+  return el("div", { class: "facts" }, el("span", {}, before, ageElement(null), after), timeElement(null),
+    el("ul", { class: "labels", "aria-label": "labels" }));
 }
 
 function showCommon(element, of, status, said, at) {

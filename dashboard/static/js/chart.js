@@ -49,10 +49,11 @@ function draw() {
     $("i", item).style.background = `var(${colourOf(name)})`;
   });
   $("#legend").hidden = answer.series.length < 2;
+  showData();
+  $("#chart").hidden = !answer.series.some((series) => somethingKnown(series));
   setText($("#chart-text"), inWords());
   $("#chart-text").classList.toggle("unseen", answer.series.length > 1);
-  showData();
-  if (!plotly) return;
+  if (!plotly || $("#chart").hidden) return;
   const chart = $("#chart");
   void plotly.react(chart, traces(answer, view, colours, hidden), layoutNow(), OPTIONS);
   if (!bound) {
@@ -63,6 +64,8 @@ function draw() {
     });
   }
 }
+
+const somethingKnown = (series) => (series.points ?? []).some((point) => Object.values(PANELS).some(({ field }) => number(point?.[field]) !== null));
 
 // The newest complete bucket: the last one is still filling.
 function newest(series, field) {
@@ -79,11 +82,13 @@ const styled = (name) => getComputedStyle(document.documentElement).getPropertyV
 function layoutNow() {
   return layout(latest.answer, latest.view, {
     grid: styled("--line"), muted: styled("--muted"), text: styled("--text"), surface: styled("--surface"), font: styled("--sans"),
+    size: 0.86 * Number.parseFloat(getComputedStyle(document.documentElement).fontSize),
   });
 }
 
 function inWords() {
   const { answer, view, of } = latest;
+  if ($("#chart").hidden) return `Nothing is known about the last ${view.window} yet. The first calls show here within seconds.`;
   const words = answer.series.map((series) => panelsOf(view.unit).map((panel) => {
     const values = (series.points ?? []).map((point) => number(point?.[PANELS[panel].field]));
     const known = values.filter((value) => value !== null);
@@ -91,7 +96,7 @@ function inWords() {
     return `${seriesName(series) || "total"}: ${PANELS[panel].title} ${amount(newest(series, PANELS[panel].field))} now, ${amount(Math.min(...known))} to ${amount(Math.max(...known))}`;
   }).join("; ")).join(". ");
   const bound = of > MOST_SERIES ? ` The first ${MOST_SERIES} of ${of} series are drawn.` : "";
-  return (words ? `Last ${view.window}. ${words}.` : "Nothing is known about this window yet.") + bound;
+  return `Last ${view.window}. ${words}.${bound}`;
 }
 
 function showData() {

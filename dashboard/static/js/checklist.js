@@ -14,15 +14,8 @@ export function showChecklist(answer) {
   const checks = Array.isArray(answer.checks) ? answer.checks : [];
   keyed($("#checklist .checks"), checks, (check) => String(check?.name), newCheck, showCheck);
   $("#checklist [data-empty]").hidden = checks.length > 0;
-  $("#checklist [data-empty-cdc]").hidden = !needsCdcSource(checks);
   keyed($("#lamp-strip"), checks, (check) => String(check?.name), newStripLamp, showStripLamp);
   showWorst(lampOf(answer.worst ?? answer.status ?? worst(checks.map((check) => check?.status))), checks);
-}
-
-// Without a source the check has nothing to look at, which it says by bringing no evidence.
-function needsCdcSource(checks) {
-  const cdc = checks.find((check) => check?.name === "cdc");
-  return cdc !== undefined && state(cdc.status) === "unknown" && !cdc.evidence?.length;
 }
 
 function showWorst(status, checks) {

@@ -39,11 +39,12 @@ export function keyed(container, items, keyOf, create, update) {
     const key = keyOf(item);
     const child = known.get(key) ?? create(item);
     child.dataset.key = key;
-    known.delete(key);
+    known.delete(key); // a second item with this key gets a child of its own
     update(child, item);
     return child;
   });
-  for (const child of known.values()) child.remove();
+  const kept = new Set(wanted);
+  for (const child of [...container.children]) if (!kept.has(child)) child.remove();
   wanted.forEach((child, at) => {
     if (container.children[at] !== child) container.insertBefore(child, container.children[at] ?? null);
   });

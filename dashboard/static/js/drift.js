@@ -66,7 +66,7 @@ function learning(progress) {
 function evidence(monitor) {
   const found = number(monitor?.evidence);
   const threshold = number(monitor?.threshold);
-  const text = found === null ? "evidence unknown: no window judged yet" : `evidence ${amount(found)} of ${amount(threshold)}`;
+  const text = found === null ? "evidence unknown: no window judged yet" : `evidence ${amount(found)}, threshold ${amount(threshold)}`;
   const end = threshold !== null && threshold > 1 ? Math.log10(threshold) * HEADROOM : 1;
   const share = found !== null && found > 1 ? Math.min(1, Math.log10(found) / end) : 0;
   return [bar(share, 1 / HEADROOM, text), el("span", {}, text)];

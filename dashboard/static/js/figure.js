@@ -26,8 +26,12 @@ export function wallClock(date) {
 /** Traces of every shown series in every shown panel. */
 export function traces(answer, view, colourFor, hidden) {
   const shown = (answer.series ?? []).filter((series) => !hidden.has(seriesName(series)));
-  return panelsOf(view.unit).flatMap((panel, at) => shown.flatMap((series) => (
-    lines(series, PANELS[panel], at === 0 ? "y" : "y2", colourFor(seriesName(series)), shown.length === 1))));
+  return panelsOf(view.unit).flatMap((panel, at) => {
+    const yaxis = at === 0 ? "y" : "y2";
+    // Plotly draws an axis only where a trace has it.
+    const always = { type: "scatter", x: [null], y: [null], yaxis, hoverinfo: "skip" };
+    return [always, ...shown.flatMap((series) => lines(series, PANELS[panel], yaxis, colourFor(seriesName(series)), shown.length === 1))];
+  });
 }
 
 function lines(series, panel, yaxis, colour, alone) {
@@ -39,7 +43,7 @@ function lines(series, panel, yaxis, colour, alone) {
   const settled = open ? y.map((value, at) => (at === newest ? null : value)) : y;
   const name = literal(seriesName(series) || "total");
   const common = { type: "scatter", yaxis, xaxis: "x", name, legendgroup: name, connectgaps: false,
-    hovertemplate: `%{y:.4~g} ${panel.unit}<extra>${name}</extra>` };
+    hovertemplate: `<b>${name}</b> %{y:.4~g} ${panel.unit}<extra></extra>` };
   const whole = runs(settled).map(([start, end]) => ({
     ...common, mode: end - start === 1 ? "markers" : "lines", x: x.slice(start, end), y: settled.slice(start, end),
     line: { color: colour.line, width: 2 }, marker: { color: colour.line, size: 5 },
@@ -51,7 +55,7 @@ function lines(series, panel, yaxis, colour, alone) {
   return [...whole, {
     ...common, mode: "lines+markers", x: from, y: to, line: { color: colour.line, width: 2, dash: "dot" },
     marker: { color: colour.line, size: 6, opacity: to.map((value, at) => (at === to.length - 1 ? 1 : 0)), symbol: "circle-open" },
-    hovertemplate: to.map((value, at) => (at === to.length - 1 ? `%{y:.4~g} ${panel.unit}, not complete yet<extra>${name}</extra>` : "")),
+    hovertemplate: to.map((value, at) => (at === to.length - 1 ? `<b>${name}</b> %{y:.4~g} ${panel.unit}, not complete yet<extra></extra>` : "")),
     hoverinfo: to.map((value, at) => (at === to.length - 1 ? "all" : "skip")),
   }];
 }
@@ -78,17 +82,17 @@ export function layout(answer, view, colours) {
   const range = [answer.window?.start, answer.window?.end].map((text) => wallClock(new Date(text)));
   return {
     uirevision: uirevision(view),
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: colours.font, size: 12, color: colours.text },
+    paper_bgcolor: colours.surface, plot_bgcolor: colours.surface,
+    font: { family: colours.font, size: colours.size, color: colours.text },
     margin: { l: 44, r: 10, t: 20, b: 28 },
-    showlegend: false, hovermode: "x", hoversubplots: "axis", dragmode: "zoom",
+    showlegend: false, hovermode: "x unified", hoversubplots: "axis", dragmode: "zoom",
     hoverlabel: { bgcolor: colours.surface, bordercolor: colours.grid, font: { color: colours.text }, namelength: 40 },
     xaxis: { ...axis, type: "date", range, anchor: panels.length === 2 ? "y2" : "y", showspikes: true, spikemode: "across", spikethickness: 1,
-      spikedash: "solid", spikecolor: colours.muted, hoverformat: "%H:%M:%S", tickformatstops: TICKS },
+      spikedash: "solid", spikecolor: colours.muted, unifiedhovertitle: { text: "%{x|%H:%M:%S}" }, tickformatstops: TICKS },
     yaxis: { ...y, domain: panels.length === 2 ? [0.55, 1] : [0, 1] },
     ...(panels.length === 2 ? { yaxis2: { ...y, domain: [0, 0.42] } } : {}),
     annotations: panels.map((panel, at) => ({ text: PANELS[panel].title, xref: "paper", yref: "paper", x: 0, xanchor: "left", xshift: -36,
-      y: panels.length === 2 && at === 1 ? 0.42 : 1, yanchor: "bottom", showarrow: false, font: { size: 12, color: colours.muted } })),
+      y: panels.length === 2 && at === 1 ? 0.42 : 1, yanchor: "bottom", showarrow: false, font: { size: colours.size, color: colours.muted } })),
   };
 }
 

@@ -8,7 +8,7 @@ import { learnServerTime, startClock } from "./clock.js";
 import { bindCopy } from "./copy.js";
 import { $, setText } from "./dom.js";
 import { showDrift } from "./drift.js";
-import { zone } from "./format.js";
+import { spanSeconds, zone } from "./format.js";
 import { showHeadline } from "./headline.js";
 import { answered, failed, showLive } from "./live.js";
 import { showPools } from "./pools.js";
@@ -17,7 +17,9 @@ import { bindTheme, bindView, view } from "./view.js";
 
 const OFTEN_MS = 2000;
 const CALM_MS = 4000;
-const STEPS = { "5m": "5s", "15m": "10s", "1h": "1m", "6h": "5m" };
+const SETTLE_SECONDS = 5; // spans need some seconds to arrive; a chart up to this moment would always end in a dip
+const STEPS_SECONDS = [2, 5, 15, 60, 300, 900, 3600];
+const MOST_STEPS = 72;
 
 function showSummary(answer) {
   learnServerTime(answer.now);
@@ -26,7 +28,9 @@ function showSummary(answer) {
 
 function throughputAddress() {
   const { window, by } = view();
-  const query = new URLSearchParams({ from: `now-${window}`, to: "now", step: STEPS[window] ?? "10s" });
+  const seconds = spanSeconds(window);
+  const step = STEPS_SECONDS.find((length) => seconds / length <= MOST_STEPS) ?? 86_400;
+  const query = new URLSearchParams({ from: `now-${seconds + SETTLE_SECONDS}s`, to: `now-${SETTLE_SECONDS}s`, step: `${step}s` });
   if (by !== "total") query.set("by", by);
   return `/api/v1/throughput?${query}`;
 }

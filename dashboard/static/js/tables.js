@@ -70,7 +70,7 @@ function showCell(cell, read, write, row) {
 
 function basisText(given) {
   const bases = Array.isArray(given) ? given : [];
-  return bases.map((basis) => BASES[basis] ?? String(basis)).join(" + ") || UNKNOWN;
+  return bases.map((basis) => BASES[basis] ?? String(basis ?? UNKNOWN)).join(" + ") || UNKNOWN;
 }
 
 function showUnpriced(lines) {

@@ -1,0 +1,1 @@
+"""How fast spans become durable and queryable, and what that costs."""

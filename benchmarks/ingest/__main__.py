@@ -1,0 +1,255 @@
+"""`python -m benchmarks.ingest`: a real server, real OTLP over loopback, until every span is in the totals.
+
+Prints spans per second acknowledged (durable) and queryable, CPU seconds of the whole server per 100 000 spans, bytes
+on disk per span, resident memory, acknowledgement latency; and in the same run the physical floor: parsing the same
+bytes with the official protobuf classes (C), without storing anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+SPANS_PER_REQUEST = 512
+ATTRIBUTES = 16
+
+
+def request_body(seed: int) -> bytes:
+    """512 GenAI spans of 16 attributes each, as an SDK sends them; ids are unique per seed."""
+    request = ExportTraceServiceRequest()
+    resource = request.resource_spans.add()
+    resource.resource.attributes.add(key="service.name").value.string_value = "bench"
+    spans = resource.scope_spans.add().spans
+    now = time.time_ns()
+    for index in range(SPANS_PER_REQUEST):
+        number = seed * SPANS_PER_REQUEST + index + 1
+        span = spans.add(
+            trace_id=(number // 8 + 1).to_bytes(8, "big") + b"benchmrk",
+            span_id=number.to_bytes(8, "big"),
+            name="chat gpt-5",
+            kind=3,
+            start_time_unix_nano=now - 10**9,
+            end_time_unix_nano=now - index,
+        )
+        texts = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "openai",
+            "gen_ai.request.model": "gpt-5",
+            "gen_ai.response.model": "gpt-5",
+            "gen_ai.response.id": f"resp_{number}",
+            "gen_ai.conversation.id": f"conv_{number // 16}",
+            "andon.pipeline": f"pipeline-{index % 5}",
+            "andon.stage": "generate",
+            "andon.run.id": f"{number // 8:032x}",
+            "server.address": "api.openai.com",
+        }
+        for key, text in texts.items():
+            span.attributes.add(key=key).value.string_value = text
+        counts = {"gen_ai.usage.input_tokens": 900, "gen_ai.usage.output_tokens": 100 + index % 50, "server.port": 443}
+        for key, count in counts.items():
+            span.attributes.add(key=key).value.int_value = count
+        span.attributes.add(key="gen_ai.response.time_to_first_chunk").value.double_value = 0.2
+        span.attributes.add(key="gen_ai.request.stream").value.bool_value = True
+        span.attributes.add(key="gen_ai.request.temperature").value.double_value = 0.7
+        assert len(span.attributes) == ATTRIBUTES
+    return request.SerializeToString()
+
+
+@dataclass(frozen=True)
+class Result:
+    """One round: seconds of wall and CPU, bytes and latencies."""
+
+    spans: int
+    acknowledged_seconds: float
+    queryable_seconds: float
+    server_cpu_seconds: float
+    resident_bytes: int
+    disk_bytes_per_span: float
+    p50_ms: float
+    p99_ms: float
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def folder_bytes(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def send(url: str, bodies: list[bytes], senders: int) -> list[float]:
+    """Post every body from `senders` connections; latencies of the acknowledgements in seconds."""
+    latencies: list[float] = []
+    position = iter(bodies)
+    lock = threading.Lock()
+
+    def work() -> None:
+        with httpx.Client(timeout=60) as client:
+            while True:
+                with lock:
+                    body = next(position, None)
+                if body is None:
+                    return
+                while True:
+                    began = time.perf_counter()
+                    answer = client.post(url, content=body, headers={"content-type": "application/x-protobuf"})
+                    if answer.status_code == 200:
+                        break
+                    assert answer.status_code == 503, answer.status_code
+                    time.sleep(float(answer.headers["retry-after"]))
+                latencies.append(time.perf_counter() - began)
+
+    threads = [threading.Thread(target=work) for _ in range(senders)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return latencies
+
+
+def run_round(requests: int, senders: int) -> Result:
+    """One server, one load, then wait until every span is in the API's totals."""
+    with tempfile.TemporaryDirectory(prefix="andon-bench-") as folder:
+        data = Path(folder) / "data"
+        command = [
+            sys.executable,
+            "-m",
+            "cli.main",
+            "serve",
+            "--data-dir",
+            str(data),
+            "--port",
+            "0",
+            "--otlp-port",
+            "0",
+        ]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            announced = wait_for(data / "server.json")
+            bodies = [request_body(seed) for seed in range(requests)]
+            send(f"{announced['otlp_url']}/v1/traces", [request_body(10**6)], 1)
+            cpu, began = cpu_seconds(process.pid), time.perf_counter()
+            latencies = send(f"{announced['otlp_url']}/v1/traces", bodies, senders)
+            acknowledged = time.perf_counter() - began
+            expected = (requests + 1) * SPANS_PER_REQUEST
+            while stored_rows(announced["url"]) < expected:
+                time.sleep(0.05)
+            queryable = time.perf_counter() - began
+            spent = cpu_seconds(process.pid) - cpu
+            resident = resident_bytes(process.pid)
+            process.terminate()
+            process.wait(60)
+            disk = folder_bytes(data) / expected
+        finally:
+            process.kill()
+            process.wait()
+    ordered = sorted(latencies)
+    return Result(
+        spans=requests * SPANS_PER_REQUEST,
+        acknowledged_seconds=acknowledged,
+        queryable_seconds=queryable,
+        server_cpu_seconds=spent,
+        resident_bytes=resident,
+        disk_bytes_per_span=disk,
+        p50_ms=1000 * ordered[len(ordered) // 2],
+        p99_ms=1000 * ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))],
+    )
+
+
+def stored_rows(url: str) -> int:
+    """Rows that the writer has put into the store, from the server's own counters."""
+    for line in httpx.get(f"{url}/metrics", timeout=30).text.splitlines():
+        if line.startswith("andon_collector_writer_spans_rows_total "):
+            return int(float(line.split()[1]))
+    return 0
+
+
+def wait_for(announcement: Path) -> dict[str, str]:
+    """The addresses of a server, once it answers."""
+    for _ in range(600):
+        if announcement.exists():
+            try:
+                found: dict[str, str] = json.loads(announcement.read_text())
+                if httpx.get(f"{found['url']}/healthz").status_code == 200:
+                    return found
+            except (json.JSONDecodeError, httpx.TransportError):
+                pass
+        time.sleep(0.1)
+    raise SystemExit("the server did not start")
+
+
+def parse_floor(requests: int) -> float:
+    """CPU seconds per 100 000 spans that the official C parser takes for the same bytes, storing nothing."""
+    bodies = [request_body(seed) for seed in range(min(requests, 40))]
+    began = time.process_time()
+    for body in bodies:
+        ExportTraceServiceRequest.FromString(body)
+    return (time.process_time() - began) / (len(bodies) * SPANS_PER_REQUEST) * 100_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=400, help="requests of 512 spans in a round [400]")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds, of which the median counts [5]")
+    parser.add_argument("--senders", type=int, default=4, help="connections that send at once [4]")
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    given = parser.parse_args()
+    requests, rounds = (60, 1) if given.quick else (given.requests, given.rounds)
+    print(
+        f"machine: {cpu_model()}, {os.cpu_count()} cores shared by server and sender, "
+        f"Python {platform.python_version()}"
+    )
+    print(
+        f"load: {requests} requests x {SPANS_PER_REQUEST} spans x {ATTRIBUTES} attributes, {given.senders} connections"
+    )
+    results = [run_round(requests, given.senders) for _ in range(rounds)]
+
+    def median(name: str) -> float:
+        return statistics.median(getattr(result, name) for result in results)
+
+    spans = results[0].spans
+    cpu = statistics.median(r.server_cpu_seconds / r.spans * 100_000 for r in results)
+    floor = parse_floor(requests)
+    print(f"acknowledged (durable)   {spans / median('acknowledged_seconds'):>10,.0f} spans/s")
+    print(f"in the store             {spans / median('queryable_seconds'):>10,.0f} spans/s")
+    print(f"server CPU               {cpu:>10.2f} s per 100k spans")
+    print(f"  official parser alone  {floor:>10.2f} s per 100k spans, nothing stored: ratio {cpu / floor:.1f}")
+    print(f"disk                     {median('disk_bytes_per_span'):>10.0f} bytes per span, data directory whole")
+    print(f"resident memory          {median('resident_bytes') / 2**20:>10.0f} MiB")
+    print(f"acknowledgement          {median('p50_ms'):>10.1f} ms p50, {median('p99_ms'):.1f} ms p99 under full load")
+    print(f"medians of {rounds} round(s) of {spans:,} spans")
+
+
+def cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or "unknown CPU"
+
+
+if __name__ == "__main__":
+    main()
