@@ -38,7 +38,6 @@ class Reports:
         self._store = store
         self._pools = tuple(pools)
         self._bands = prices.input_bands()
-        self._first_seen: datetime | None = None
 
     def live_window(self, now: datetime, seconds: float) -> Window:
         """The last `seconds` before `now`, less what is still on its way; not longer than there has been data."""
@@ -49,10 +48,8 @@ class Reports:
 
     def first_seen(self) -> datetime | None:
         """When the oldest stored span ended."""
-        if self._first_seen is None:
-            row = self._store.rows("SELECT min(end_time) AS first, count() AS spans FROM spans")[0]
-            self._first_seen = row["first"] if row["spans"] else None
-        return self._first_seen
+        row = self._store.rows("SELECT min(end_time) AS first, count() AS spans FROM spans")[0]
+        return row["first"] if row["spans"] else None
 
     def summary(self, window: Window) -> Summary:
         """Headline, tables and pools of a window."""

@@ -52,17 +52,24 @@ OpenPage = Callable[..., Watched]
 
 @pytest.fixture
 def open_page(browser: Browser, board: BoardServer) -> Iterator[OpenPage]:
-    """Opens the page at a query; errors of the console and all requests are recorded."""
+    """Opens the page at a query; errors of the console and all requests are recorded.
+
+    Plotly's megabytes are only read where the chart is what is tested.
+    """
     contexts = []
 
-    def opened(query: str = "", **context: Any) -> Watched:
+    def opened(query: str = "", chart: bool = False, **context: Any) -> Watched:
         contexts.append(browser.new_context(base_url=board.url, **{"viewport": {"width": 1440, "height": 900}, **context}))
         watched = Watched(contexts[-1].new_page())
         watched.page.on("console", lambda line: watched.errors.append(line.text) if line.type == "error" else None)
         watched.page.on("pageerror", lambda error: watched.errors.append(str(error)))
         watched.page.on("request", lambda request: watched.requests.append(request.url))
+        if not chart:
+            watched.page.route("**/plotly.min.js*", lambda route: route.fulfill(body="", content_type="text/javascript"))
         watched.page.goto(f"/{query}")
         watched.page.wait_for_selector('body[data-live="live"]')
+        if chart:
+            watched.page.wait_for_selector("#chart .main-svg")
         return watched
 
     yield opened

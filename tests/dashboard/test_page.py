@@ -100,11 +100,10 @@ def test_hostile_telemetry_stays_text(open_page: OpenPage, board: BoardServer) -
     for series in chart["series"]:
         series["labels"] = {"model": HOSTILE}
     board.answers["throughput"] = chart
-    watched = open_page("?by=model")
+    watched = open_page("?by=model", chart=True)
     page = watched.page
     expect(page.locator("#by-model tbody th .name").first).to_have_text(HOSTILE)
     expect(page.locator("#legend span").first).to_have_text(HOSTILE)
-    page.wait_for_selector("#chart .plot")
     page.hover("#chart", position={"x": 300, "y": 100})
     expect(page.locator("#chart .hoverlayer")).to_contain_text("<script>")
     assert page.evaluate("window.owned") is None
@@ -219,16 +218,14 @@ def test_alerts_say_who_was_told(open_page: OpenPage) -> None:
 
 
 def test_a_gap_is_drawn_as_a_gap_and_the_open_bucket_dotted(open_page: OpenPage, board: BoardServer) -> None:
-    page = open_page("?unit=tps").page
-    page.wait_for_selector("#chart .plot")
+    page = open_page("?unit=tps", chart=True).page
     lines = page.evaluate("document.getElementById('chart').data.filter(t => t.mode === 'lines').map(t => t.y.includes(null))")
     assert lines == [False, False]
     assert page.evaluate("document.getElementById('chart').data.filter(t => t.line?.dash === 'dot').length") == 1
 
 
 def test_zoom_survives_live_updates_and_can_be_reset(open_page: OpenPage) -> None:
-    page = open_page().page
-    page.wait_for_selector("#chart .plot")
+    page = open_page(chart=True).page
     box = page.locator("#chart .nsewdrag").first.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 200, box["y"] + 40)
@@ -275,8 +272,7 @@ def test_an_empty_factory_is_told_what_to_do_by_snippets_that_are_valid(open_pag
 
 @pytest.mark.parametrize("width", [360, 768, 1280, 2560])
 def test_nothing_sticks_out_at_any_width(open_page: OpenPage, width: int) -> None:
-    page = open_page(viewport={"width": width, "height": 800}).page
-    page.wait_for_selector("#chart .plot")
+    page = open_page(chart=True, viewport={"width": width, "height": 800}).page
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -314,8 +310,7 @@ def test_landmarks_headings_and_tables_are_in_order(open_page: OpenPage) -> None
 
 
 def test_no_request_leaves_the_origin_and_nothing_is_logged(open_page: OpenPage, board: BoardServer) -> None:
-    watched = open_page()
-    watched.page.wait_for_selector("#chart .plot")
+    watched = open_page(chart=True)
     assert [url for url in watched.requests if not url.startswith((board.url, "data:", "blob:"))] == []
     assert watched.errors == []
 

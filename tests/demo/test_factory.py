@@ -112,6 +112,28 @@ def test_it_can_be_stopped_while_it_still_learns() -> None:
         assert factory.stop(signal.SIGTERM) == 0
 
 
+def test_on_request_it_stops_when_the_process_that_started_it_is_gone(sink: OtlpSink) -> None:
+    command = [sys.executable, "-m", "demo.factory", "--endpoint", sink.url, "--stop-with-parent"]
+    start = f"import subprocess; print(subprocess.Popen({command!r}).pid, flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", start], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as parent:
+        assert parent.stdout is not None
+        factory = int(parent.stdout.readline())
+        wait_until(lambda: bool(sink.named("support-rag")), "an answer")
+        parent.kill()
+        wait_until(lambda: not alive(factory), "the end of the factory")
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and is not waited for does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
