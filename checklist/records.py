@@ -30,6 +30,7 @@ class ChangeRecord(Base):
     """A check's state changed; `previous` is None for the first look."""
 
     __tablename__ = "checklist_changes"
+    __table_args__ = (sa.Index("ix_checklist_changes_name_changed_at", "name", "changed_at"),)
 
     id: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=True)
     name: Mapped[str] = mapped_column(sa.String)

@@ -33,6 +33,9 @@ def demo(
     incident_after: Annotated[float, typer.Option(min=1, help="seconds until the incident")] = 60,
     incident_length: Annotated[float, typer.Option(min=0, help="seconds it lasts; 0: until you stop it")] = 90,
     rate: Annotated[float, typer.Option(min=1, max=200, help="requests per second of the factory")] = 44,
+    control_file: Annotated[
+        Path | None, typer.Option(help="a file that says incident or normal, and beats the schedule", hidden=True)
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", help="keep the data here [default: a new temporary folder]")
     ] = None,
@@ -60,7 +63,17 @@ def demo(
             say(f"webhooks   {receiver.url}")
             say(f"data       {folder.resolve()}")
             say("Ctrl-C stops it.")
-            factory = _factory_command(server.otlp_url, rate, incident, incident_after, incident_length)
+            schedule = _schedule(incident, incident_after, incident_length, control_file)
+            factory = [
+                sys.executable,
+                "-m",
+                "demo.factory",
+                "--endpoint",
+                server.otlp_url,
+                "--rate",
+                str(rate),
+                *schedule,
+            ]
             with _running(factory, stopping):
                 if open_browser:
                     webbrowser.open(server.url)
@@ -69,13 +82,14 @@ def demo(
         say(f"the data is still there: andon serve --data-dir {folder}   (or delete it)")
 
 
-def _factory_command(
-    endpoint: str, rate: float, incident: bool, incident_after: float, incident_length: float
-) -> list[str]:
-    command = [sys.executable, "-m", "demo.factory", "--endpoint", endpoint, "--rate", str(rate)]
+def _schedule(incident: bool, after: float, length: float, control_file: Path | None) -> list[str]:
+    """When the factory makes trouble, as its options."""
+    options = ["--stop-with-parent"]
     if incident:
-        command += ["--incident", "--incident-after", str(incident_after), "--incident-length", str(incident_length)]
-    return command
+        options += ["--incident", "--incident-after", str(after), "--incident-length", str(length)]
+    if control_file is not None:
+        options += ["--control-file", str(control_file)]
+    return options
 
 
 @contextmanager

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from settings.model import Settings, SettingsError
 
 _PREFIX = "ANDON_"
+_CARRY_SECRETS = {"secret", "url", "telemetry_url", "control_url"}
 _OF_THE_SDK = {"ANDON_DISABLED", "ANDON_ENDPOINT", "ANDON_REQUIRE_PEERS"}
 
 
@@ -80,11 +82,16 @@ def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:
             into[key] = value
 
 
+def _may_be_secret(problem: ErrorDetails) -> bool:
+    """Secrets and addresses that carry them are not repeated; nor is a whole table that may hold one."""
+    return not _CARRY_SECRETS.isdisjoint(problem["loc"]) or isinstance(problem["input"], dict | list)
+
+
 def _explain(error: ValidationError, path: str) -> str:
     lines = []
     for problem in error.errors():
         place = ".".join(str(step) for step in problem["loc"])
         variable = _PREFIX + "__".join(str(step) for step in problem["loc"]).upper()
-        given = "" if problem["type"] == "missing" else f" (given: {problem['input']!r})"
+        given = "" if problem["type"] == "missing" or _may_be_secret(problem) else f" (given: {problem['input']!r})"
         lines.append(f"{place}: {problem['msg']}{given}; set it in {path or 'andon.toml'} or as {variable}")
     return "settings cannot be used:\n  " + "\n  ".join(lines)

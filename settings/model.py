@@ -109,7 +109,9 @@ class CdcSource(_Part):
     ack_warn_seconds: float = Field(30, gt=0, description="time without an acknowledgement that warns")
     ack_fail_seconds: float = Field(60, gt=0, description="time without an acknowledgement that fails")
     lag_floor_bytes: int = Field(
-        64 * 2**10, ge=0, description="unconfirmed WAL below which seconds of lag do not count: an idle server writes some"
+        64 * 2**10,
+        ge=0,
+        description="unconfirmed WAL below which seconds of lag do not count: an idle server writes some",
     )
     budget_warn_fraction: float = Field(0.5, gt=0, le=1, description="share of max_slot_wal_keep_size left that warns")
     budget_fail_fraction: float = Field(0.2, gt=0, le=1, description="share of max_slot_wal_keep_size left that fails")

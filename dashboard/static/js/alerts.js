@@ -7,20 +7,28 @@ import { lamp, showLamp, state, word } from "./lamp.js";
 import { announce } from "./live.js";
 
 const MOST_EVENTS = 12;
-const TOLD = ["firing", "resolved", "test"]; // what waits to fire stands above; what never fired is no alert
+const NO_ALERT = ["pending", "cleared"]; // what waits to fire stands above; what never fired is no alert
+const OVER = ["resolved", "inactive"];
 const DELIVERY = { done: "told", pending: "being sent", dead: "not told", cancelled: "not told" };
 let newestSeen = null;
 
 /** Shows one answer of /api/v1/alerts: what stands now, then what happened. */
 export function showAlerts(answer) {
-  const instances = list(answer.instances).filter((alert) => ["firing", "pending"].includes(state(alert?.state)));
-  const events = list(answer.events).filter((event) => TOLD.includes(state(event?.transition)));
+  const instances = list(answer.instances).filter((alert) => !OVER.includes(alert?.state));
+  const events = list(answer.events).filter((event) => !NO_ALERT.includes(event?.transition));
   keyed($("#alerts .standing"), instances, alertKey, newAlert, showAlert);
   keyed($("#alerts .events"), events.slice(0, MOST_EVENTS), (event) => String(event?.id), newEvent, showEvent);
   $("#alerts .standing").hidden = instances.length === 0;
   const firing = instances.filter((alert) => state(alert?.state) === "firing").length;
-  setText($("#alerts .bound"), [firing ? `${firing} firing` : "nothing fires",
-    events.length > MOST_EVENTS ? `the last ${MOST_EVENTS} of ${count(events.length)} changes` : ""].filter(Boolean).join(" · "));
+  setText(
+    $("#alerts .bound"),
+    [
+      firing ? `${firing} firing` : "nothing fires",
+      events.length > MOST_EVENTS ? `the last ${MOST_EVENTS} of ${count(events.length)} changes` : "",
+    ]
+      .filter(Boolean)
+      .join(" · "),
+  );
   $("#alerts [data-empty]").hidden = instances.length + events.length > 0;
   announceNew(events);
 }
@@ -30,14 +38,19 @@ const alertKey = (alert) => String(alert?.fingerprint ?? JSON.stringify([alert?.
 
 function announceNew(events) {
   const newest = events[0]?.id ?? 0;
-  const fired = newestSeen !== null && events.find((event) => event?.id > newestSeen && state(event?.transition) === "firing");
+  const fired =
+    newestSeen !== null && events.find((event) => event?.id > newestSeen && state(event?.transition) === "firing");
   if (fired) announce(`Alert: ${fired.summary ?? fired.rule}`);
   newestSeen = newest;
 }
 
 function newAlert(alert) {
-  return el("li", { class: "alert", "data-alert": String(alert?.rule ?? UNKNOWN) }, lamp("unknown"),
-    el("div", { class: "body" }, heading(), el("p", { class: "summary" }), facts("for ", "")));
+  return el(
+    "li",
+    { class: "alert", "data-alert": String(alert?.rule ?? UNKNOWN) },
+    lamp("unknown"),
+    el("div", { class: "body" }, heading(), el("p", { class: "summary" }), facts("for ", "")),
+  );
 }
 
 function showAlert(element, alert) {
@@ -46,9 +59,19 @@ function showAlert(element, alert) {
 }
 
 function newEvent(event) {
-  return el("li", { class: "event", "data-event": String(event?.rule ?? UNKNOWN) }, lamp("unknown"),
-    el("div", { class: "body" }, heading(), el("p", { class: "summary" }), facts("", " ago"),
-      el("ul", { class: "told", "aria-label": "delivery" })));
+  return el(
+    "li",
+    { class: "event", "data-event": String(event?.rule ?? UNKNOWN) },
+    lamp("unknown"),
+    el(
+      "div",
+      { class: "body" },
+      heading(),
+      el("p", { class: "summary" }),
+      facts("", " ago"),
+      el("ul", { class: "told", "aria-label": "delivery" }),
+    ),
+  );
 }
 
 function showEvent(element, event) {
@@ -59,12 +82,25 @@ function showEvent(element, event) {
 }
 
 function heading() {
-  return el("h3", {}, el("span", { class: "word" }), " ", el("span", { class: "title" }), " ", el("span", { class: "severity tag" }));
+  return el(
+    "h3",
+    {},
+    el("span", { class: "word" }),
+    " ",
+    el("span", { class: "title" }),
+    " ",
+    el("span", { class: "severity tag" }),
+  );
 }
 
 function facts(before, after) {
-  return el("div", { class: "facts" }, el("span", {}, before, ageElement(null), after), timeElement(null),
-    el("ul", { class: "labels", "aria-label": "labels" }));
+  return el(
+    "div",
+    { class: "facts" },
+    el("span", {}, before, ageElement(null), after),
+    timeElement(null),
+    el("ul", { class: "labels", "aria-label": "labels" }),
+  );
 }
 
 function showCommon(element, of, status, said, at) {
@@ -79,13 +115,23 @@ function showCommon(element, of, status, said, at) {
 }
 
 function standing(alert) {
-  const value = alert?.value === null || alert?.value === undefined ? UNKNOWN : typeof alert?.value === "number" ? amount(alert?.value) : String(alert?.value);
+  const value =
+    alert?.value === null || alert?.value === undefined
+      ? UNKNOWN
+      : typeof alert?.value === "number"
+        ? amount(alert?.value)
+        : String(alert?.value);
   return `${alert?.expression ?? UNKNOWN}; it is ${value}${alert?.no_data ? "; its signal is silent now" : ""}`;
 }
 
 function delivery(event) {
   const told = list(event?.told);
   if (told.length === 0) return [event?.untold ? el("li", {}, event.untold) : null];
-  return told.map((message) => el("li", { "data-delivery": String(message?.status) },
-    `${DELIVERY[message?.status] ?? UNKNOWN}: ${message?.channel ?? UNKNOWN}, ${message?.explanation ?? UNKNOWN}`));
+  return told.map((message) =>
+    el(
+      "li",
+      { "data-delivery": String(message?.status) },
+      `${DELIVERY[message?.status] ?? UNKNOWN}: ${message?.channel ?? UNKNOWN}, ${message?.explanation ?? UNKNOWN}`,
+    ),
+  );
 }

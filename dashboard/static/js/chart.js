@@ -1,113 +1,109 @@
-// The live chart: Plotly's drawing, a legend of real buttons, and the same numbers in words and as a table.
+// The live chart: Plotly's drawing, a legend of real buttons, and a way back from zooming.
 
-import { $, el, keyed, rebuilt, setAttribute, setText } from "./dom.js";
-import { amount, localTime, number, time } from "./format.js";
-import { PANELS, layout, uirevision, panelsOf, seriesName, traces } from "./figure.js";
+import { inWords, newest, showData, somethingKnown } from "./chart_words.js";
+import { $, el, keyed, setAttribute, setText } from "./dom.js";
+import { PANELS, layout, panelsOf, seriesName, traces, uirevision } from "./figure.js";
+import { amount } from "./format.js";
 import { colourOf } from "./palette.js";
 
-const hidden = new Set();
-const OPTIONS = { displayModeBar: false, responsive: true, doubleClick: "reset" };
 const MOST_SERIES = 12;
+const OPTIONS = { displayModeBar: false, responsive: true, doubleClick: "reset" };
+const hidden = new Set();
 let plotly = null;
 let latest = null;
-let bound = false;
 
 /** Fetches Plotly from this server, beside everything else, so that the numbers do not wait for it. */
 export function bindChart() {
-  const chart = $("#chart");
-  const script = el("script", { src: chart.dataset.plotly, async: true });
-  script.addEventListener("load", () => { plotly = globalThis.Plotly ?? null; draw(); });
-  script.addEventListener("error", () => setText($("#chart-text"), "The chart library did not load; the numbers are in the table below."));
-  document.head.append(script);
-  $("#reset-zoom").addEventListener("click", () => void plotly?.relayout(chart, { "xaxis.autorange": false, "xaxis.range": layoutNow().xaxis.range }));
-  $("#legend").addEventListener("click", (event) => {
-    const button = event.target.closest("button");
-    if (!button) return;
-    const name = button.parentElement.dataset.key;
-    if (!hidden.delete(name)) hidden.add(name);
-    draw();
+  const script = el("script", { src: $("#chart").dataset.plotly, async: true });
+  script.addEventListener("load", () => {
+    plotly = globalThis.Plotly ?? null;
+    redraw();
   });
-  $("#chart-data").addEventListener("toggle", showData);
+  script.addEventListener("error", () => {
+    $("#chart-missing").hidden = false;
+  });
+  document.head.append(script);
+  $("#reset-zoom").addEventListener("click", () => {
+    const { range } = figureLayout().xaxis;
+    void plotly?.relayout($("#chart"), { "xaxis.autorange": false, "xaxis.range": range });
+  });
+  $("#legend").addEventListener("click", (event) => {
+    const name = event.target.closest("li")?.dataset.key;
+    if (name === undefined) return;
+    if (!hidden.delete(name)) hidden.add(name);
+    redraw();
+  });
+  $("#chart-data").addEventListener("toggle", redraw);
 }
 
 /** Shows one answer of /api/v1/throughput. */
 export function showChart(answer, view) {
-  const series = (Array.isArray(answer.series) ? answer.series : []).slice(0, MOST_SERIES);
   if (latest && uirevision(latest.view) !== uirevision(view)) $("#reset-zoom").hidden = true;
-  latest = { answer: { ...answer, series }, view, of: answer.series?.length ?? 0 };
-  draw();
+  const all = Array.isArray(answer.series) ? answer.series : [];
+  latest = { window: answer.window, series: all.slice(0, MOST_SERIES), left: all.length - MOST_SERIES, view };
+  redraw();
 }
 
-function draw() {
+/** Draws the latest answer again, in the colours of now. */
+export function redraw() {
   if (!latest) return;
-  const { answer, view } = latest;
-  keyed($("#legend"), answer.series, seriesName, () => el("li", {}, el("button", { type: "button" }, el("i"), el("span"), el("b"))), (item, series) => {
-    const name = seriesName(series);
-    setAttribute(item.firstElementChild, "aria-pressed", String(!hidden.has(name)));
-    setText($("span", item), name || "total");
-    setText($("b", item), amount(newest(series, PANELS[panelsOf(view.unit)[0]].field)));
-    $("i", item).style.background = `var(${colourOf(name)})`;
-  });
-  $("#legend").hidden = answer.series.length < 2;
-  showData();
-  $("#chart").hidden = !answer.series.some((series) => somethingKnown(series));
-  setText($("#chart-text"), inWords());
-  $("#chart-text").classList.toggle("unseen", answer.series.length > 1);
-  if (!plotly || $("#chart").hidden) return;
+  const { series, view, left } = latest;
+  showLegend(series, view);
+  showData(series, view, latest.window);
+  const bound = left > 0 ? ` The first ${MOST_SERIES} series are drawn, ${left} are not.` : "";
+  setText($("#chart-text"), inWords(series, view) + bound);
+  // With several series the legend says it to those who see it.
+  $("#chart-text").classList.toggle("unseen", series.length > 1 && left <= 0);
   const chart = $("#chart");
-  void plotly.react(chart, traces(answer, view, colours, hidden), layoutNow(), OPTIONS);
-  if (!bound) {
-    bound = true;
-    chart.on("plotly_relayout", (change) => {
-      if ("xaxis.range[0]" in change) $("#reset-zoom").hidden = false;
-      else if ("xaxis.range" in change || "xaxis.autorange" in change) $("#reset-zoom").hidden = true;
-    });
+  chart.hidden = !series.some(somethingKnown);
+  if (!plotly || chart.hidden) return;
+  void plotly.react(chart, traces(series, view, colours, hidden), figureLayout(), OPTIONS);
+  if (!chart.dataset.bound) {
+    chart.dataset.bound = "yes";
+    chart.on("plotly_relayout", showReset);
   }
 }
 
-const somethingKnown = (series) => (series.points ?? []).some((point) => Object.values(PANELS).some(({ field }) => number(point?.[field]) !== null));
-
-// The newest complete bucket: the last one is still filling.
-function newest(series, field) {
-  return (series.points ?? []).filter((point) => point?.complete !== false && number(point?.[field]) !== null).at(-1)?.[field];
+function showReset(change) {
+  if ("xaxis.range[0]" in change) $("#reset-zoom").hidden = false;
+  else if ("xaxis.range" in change || "xaxis.autorange" in change) $("#reset-zoom").hidden = true;
 }
 
-function colours(name) {
-  const line = styled(colourOf(name));
-  return { line, area: `${line}24` };
-}
-
-const styled = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-function layoutNow() {
-  return layout(latest.answer, latest.view, {
-    grid: styled("--line"), muted: styled("--muted"), text: styled("--text"), surface: styled("--surface"), font: styled("--sans"),
-    size: 0.86 * Number.parseFloat(getComputedStyle(document.documentElement).fontSize),
+function showLegend(series, view) {
+  const { field } = PANELS[panelsOf(view.unit)[0]];
+  const make = () => el("li", {}, el("button", { type: "button" }, el("i"), el("span"), el("b")));
+  $("#legend").hidden = series.length < 2;
+  keyed($("#legend"), series, seriesName, make, (item, one) => {
+    const name = seriesName(one);
+    setAttribute(item.firstElementChild, "aria-pressed", String(!hidden.has(name)));
+    $("i", item).style.background = `var(${colourOf(name)})`;
+    setText($("span", item), name || "total");
+    setText($("b", item), amount(newest(one, field)));
   });
 }
 
-function inWords() {
-  const { answer, view, of } = latest;
-  if ($("#chart").hidden) return `Nothing is known about the last ${view.window} yet. The first calls show here within seconds.`;
-  const words = answer.series.map((series) => panelsOf(view.unit).map((panel) => {
-    const values = (series.points ?? []).map((point) => number(point?.[PANELS[panel].field]));
-    const known = values.filter((value) => value !== null);
-    if (known.length === 0) return `${seriesName(series) || "total"}: ${PANELS[panel].title} unknown`;
-    return `${seriesName(series) || "total"}: ${PANELS[panel].title} ${amount(newest(series, PANELS[panel].field))} now, ${amount(Math.min(...known))} to ${amount(Math.max(...known))}`;
-  }).join("; ")).join(". ");
-  const bound = of > MOST_SERIES ? ` The first ${MOST_SERIES} of ${of} series are drawn.` : "";
-  return `Last ${view.window}. ${words}.${bound}`;
+function colours(name) {
+  const line = computed(colourOf(name));
+  return { line, area: line.replace("rgb(", "rgba(").replace(")", ", 0.14)") };
 }
 
-function showData() {
-  const details = $("#chart-data");
-  if (!latest || !details.open) return;
-  const { answer, view } = latest;
-  const columns = answer.series.flatMap((series) => panelsOf(view.unit).map((panel) => ({ series, panel })));
-  const times = answer.series[0]?.points ?? [];
-  rebuilt($("thead", details), columns.map(({ series, panel }) => [seriesName(series), panel]), () => [el("tr", {}, el("th", { scope: "col" }, "time"),
-    ...columns.map(({ series, panel }) => el("th", { scope: "col", class: "number" }, seriesName(series) || "total", el("span", { class: "unit" }, PANELS[panel].unit))))]);
-  rebuilt($("tbody", details), [answer.window, columns.length, view.unit], () => times.map((point, at) => el("tr", {},
-    el("th", { scope: "row" }, time(point.time) ? localTime(time(point.time)) : "unknown", point.complete === false ? " (not complete)" : null),
-    ...columns.map(({ series, panel }) => el("td", { class: "number" }, amount(series.points?.[at]?.[PANELS[panel].field]))))).reverse());
+// Plotly wants colours that no longer depend on the theme.
+function computed(variable) {
+  const probe = $("#throughput-title");
+  probe.style.color = `var(${variable})`;
+  const colour = getComputedStyle(probe).color;
+  probe.style.color = "";
+  return colour;
+}
+
+function figureLayout() {
+  const root = getComputedStyle(document.documentElement);
+  return layout(latest.window, latest.view, {
+    grid: computed("--line"),
+    muted: computed("--muted"),
+    text: computed("--text"),
+    surface: computed("--surface"),
+    font: root.getPropertyValue("--sans").trim(),
+    size: 0.86 * Number.parseFloat(root.fontSize),
+  });
 }

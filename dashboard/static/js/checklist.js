@@ -42,15 +42,25 @@ function showStripLamp(element, check) {
 }
 
 function newCheck(check) {
-  return el("li", { class: "check", "data-check": String(check?.name) },
+  return el(
+    "li",
+    { class: "check", "data-check": String(check?.name) },
     lamp("unknown"),
-    el("div", { class: "body" },
+    el(
+      "div",
+      { class: "body" },
       el("h3", {}, el("span", { class: "word" }), " ", el("span", { class: "title" })),
       el("p", { class: "summary" }),
-      el("p", { class: "times" },
-        el("span", { class: "since" }, "for ", ageElement(null)), el("span", { class: "looked" }, "looked ", ageElement(null), " ago")),
+      el(
+        "p",
+        { class: "times" },
+        el("span", { class: "since" }, "for ", ageElement(null)),
+        el("span", { class: "looked" }, "looked ", ageElement(null), " ago"),
+      ),
       el("div", { class: "remedy" }),
-      el("details", {}, el("summary", {}), el("div", { class: "evidence" }))));
+      el("details", {}, el("summary", {}), el("div", { class: "evidence" })),
+    ),
+  );
 }
 
 function showCheck(element, check) {
@@ -74,18 +84,33 @@ function showCheck(element, check) {
 }
 
 function evidenceTable(rows, title) {
-  return el("table", {}, el("caption", { class: "unseen" }, `Evidence of ${title}`),
-    el("thead", { class: "unseen" }, el("tr", {}, ...["state", "what", "value"].map((name) => el("th", { scope: "col" }, name)))),
-    el("tbody", {}, ...rows.map(evidenceRow)));
+  return el(
+    "table",
+    {},
+    el("caption", { class: "unseen" }, `Evidence of ${title}`),
+    el(
+      "thead",
+      { class: "unseen" },
+      el("tr", {}, ...["state", "what", "value"].map((name) => el("th", { scope: "col" }, name))),
+    ),
+    el("tbody", {}, ...rows.map(evidenceRow)),
+  );
 }
 
 function evidenceRow(row) {
   const judged = row?.status !== null && row?.status !== undefined;
-  const value = row?.value === null || row?.value === undefined ? UNKNOWN : [row.value, row.unit].filter(Boolean).join(" ");
-  const notes = [row?.basis && el("p", { class: "basis" }, `from ${row.basis}`), row?.remedy && el("p", {}, ...prose(String(row.remedy))),
-    row?.query && el("p", {}, "see for yourself: ", ...prose(`\`${row.query}\``))];
-  return el("tr", { "data-status": judged ? lampOf(row.status) : null },
+  const value =
+    row?.value === null || row?.value === undefined ? UNKNOWN : [row.value, row.unit].filter(Boolean).join(" ");
+  const notes = [
+    row?.basis && el("p", { class: "basis" }, `from ${row.basis}`),
+    row?.remedy && el("p", {}, ...prose(String(row.remedy))),
+    row?.query && el("p", {}, "see for yourself: ", ...prose(`\`${row.query}\``)),
+  ];
+  return el(
+    "tr",
+    { "data-status": judged ? lampOf(row.status) : null },
     el("td", {}, judged ? lamp(row.status) : null, judged ? el("span", { class: "unseen" }, word(row.status)) : null),
     el("th", { scope: "row" }, String(row?.label ?? UNKNOWN)),
-    el("td", {}, el("span", { class: "value" }, value), ...notes));
+    el("td", {}, el("span", { class: "value" }, value), ...notes),
+  );
 }

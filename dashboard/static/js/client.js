@@ -46,7 +46,10 @@ export class Poller {
       if (!(error instanceof Failure)) console.error(error);
       this.#failures += 1;
       pause = Math.min(LONGEST_PAUSE_MS, 1000 * 2 ** (this.#failures - 1));
-      this.onFailure(error instanceof Failure ? error : new Failure("the page could not show this answer", false), this.#failures);
+      this.onFailure(
+        error instanceof Failure ? error : new Failure("the page could not show this answer", false),
+        this.#failures,
+      );
     } finally {
       clearTimeout(timer);
       if (this.#running === running) {
@@ -73,7 +76,11 @@ async function read(address, signal) {
     throw new Failure(signal.reason === "timeout" ? "no answer within 15 s" : "nobody answers", true);
   }
   let body = null;
-  try { body = await response.json(); } catch { /* judged below */ }
+  try {
+    body = await response.json();
+  } catch {
+    /* judged below */
+  }
   if (!response.ok) throw new Failure(body?.error?.message ?? `the server answered ${response.status}`, false);
   if (body === null || typeof body !== "object") throw new Failure("the answer is not JSON", false);
   return body;

@@ -31,7 +31,11 @@ export function ageElement(value) {
 export function showTime(element, value) {
   const date = time(value);
   setAttribute(element, "datetime", date && value);
-  setAttribute(element, "title", date && (element.dataset.age === undefined ? utcTime(date) : `${localTime(date)} · ${utcTime(date)}`));
+  setAttribute(
+    element,
+    "title",
+    date && (element.dataset.age === undefined ? utcTime(date) : `${localTime(date)} · ${utcTime(date)}`),
+  );
   if (!date) setText(element, "unknown");
   else if (element.dataset.age === undefined) {
     if (element.dataset.shown === value) return;

@@ -19,7 +19,10 @@ function toast(message) {
   setText(element, message);
   element.dataset.shown = "";
   clearTimeout(timer);
-  timer = setTimeout(() => { delete element.dataset.shown; element.textContent = ""; }, 2500);
+  timer = setTimeout(() => {
+    delete element.dataset.shown;
+    element.textContent = "";
+  }, 2500);
 }
 
 /** One listener for everything on the page that can be copied. */
@@ -30,13 +33,19 @@ export function bindCopy() {
     const code = event.target.closest("[data-copy-code]");
     if (code) return void copy($("code", code.parentElement).textContent, "the text");
     const table = event.target.closest("[data-copy-table]");
-    if (table) void copy(tableText($("table", document.getElementById(table.dataset.copyTable))), "the table, as tab-separated values");
+    if (table)
+      void copy(
+        tableText($("table", document.getElementById(table.dataset.copyTable))),
+        "the table, as tab-separated values",
+      );
   });
 }
 
 /** A table as tab-separated exact values. */
 function tableText(table) {
   const plain = (text) => text.replaceAll(/[\t\r\n]+/g, " ").trim();
-  const lines = $$("tr", table).map((row) => [...row.cells].map((cell) => plain(cell.dataset.value ?? cell.dataset.column ?? cell.textContent)));
+  const lines = $$("tr", table).map((row) =>
+    [...row.cells].map((cell) => plain(cell.dataset.value ?? cell.dataset.column ?? cell.textContent)),
+  );
   return lines.map((cells) => cells.join("\t")).join("\n");
 }

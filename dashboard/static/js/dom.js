@@ -24,7 +24,8 @@ function filled(element, attributes, children) {
 /** Sets, or with null and false removes, an attribute; touches nothing when it is as it should be. */
 export function setAttribute(element, name, value) {
   if (value === null || value === undefined || value === false) element.removeAttribute(name);
-  else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value === true ? "" : String(value));
+  else if (element.getAttribute(name) !== String(value))
+    element.setAttribute(name, value === true ? "" : String(value));
 }
 
 /** Sets text only when it differs, so that a selection in it survives. */

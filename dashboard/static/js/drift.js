@@ -17,16 +17,37 @@ export function showDrift(answer) {
 }
 
 function newMonitor(monitor) {
-  return el("li", { class: "monitor", "data-monitor": String(monitor?.name) },
+  return el(
+    "li",
+    { class: "monitor", "data-monitor": String(monitor?.name) },
     lamp("unknown"),
-    el("div", { class: "body" },
-      el("h3", {}, el("span", { class: "word" }), " ", el("span", { class: "title" }), " ", el("span", { class: "scope" })),
+    el(
+      "div",
+      { class: "body" },
+      el(
+        "h3",
+        {},
+        el("span", { class: "word" }),
+        " ",
+        el("span", { class: "title" }),
+        " ",
+        el("span", { class: "scope" }),
+      ),
       el("p", { class: "summary" }),
-      el("p", { class: "times" }, el("span", { class: "since" }, "for ", ageElement(null)),
-        el("span", { class: "change" }, "changed about ", timeElement(null))),
-      el("div", { class: "measures" },
+      el(
+        "p",
+        { class: "times" },
+        el("span", { class: "since" }, "for ", ageElement(null)),
+        el("span", { class: "change" }, "changed about ", timeElement(null)),
+      ),
+      el(
+        "div",
+        { class: "measures" },
         el("div", {}, el("div", { class: "gauge" }), el("p", { class: "effects" })),
-        el("div", { class: "recent" }))));
+        el("div", { class: "recent" }),
+      ),
+    ),
+  );
 }
 
 function showMonitor(element, monitor) {
@@ -42,8 +63,9 @@ function showMonitor(element, monitor) {
   showTime($(".since time", element), monitor?.since ?? null);
   $(".change", element).hidden = !monitor?.change_time;
   showTime($(".change time", element), monitor?.change_time ?? null);
-  rebuilt($(".gauge", element), [now, monitor?.evidence, monitor?.threshold, monitor?.progress], () => (
-    now === "learning" ? learning(monitor?.progress) : evidence(monitor)));
+  rebuilt($(".gauge", element), [now, monitor?.evidence, monitor?.threshold, monitor?.progress], () =>
+    now === "learning" ? learning(monitor?.progress) : evidence(monitor),
+  );
   setText($(".effects", element), effects(monitor?.effects));
   const windows = Array.isArray(monitor?.recent) ? monitor.recent : [];
   rebuilt($(".recent", element), windows, () => [sparkline(windows, monitor?.effects?.baseline_median)]);
@@ -66,7 +88,10 @@ function learning(progress) {
 function evidence(monitor) {
   const found = number(monitor?.evidence);
   const threshold = number(monitor?.threshold);
-  const text = found === null ? "evidence unknown: no window judged yet" : `evidence ${amount(found)}, threshold ${amount(threshold)}`;
+  const text =
+    found === null
+      ? "evidence unknown: no window judged yet"
+      : `evidence ${amount(found)}, threshold ${amount(threshold)}`;
   const end = threshold !== null && threshold > 1 ? Math.log10(threshold) * HEADROOM : 1;
   const share = found !== null && found > 1 ? Math.min(1, Math.log10(found) / end) : 0;
   return [bar(share, 1 / HEADROOM, text), el("span", {}, text)];

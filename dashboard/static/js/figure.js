@@ -11,16 +11,22 @@ export const PANELS = {
 export const panelsOf = (unit) => (unit === "both" ? ["tps", "tps_per_usd_h"] : [unit]);
 
 /** The name of a series; '' for the total. */
-export const seriesName = (series) => Object.values(series?.labels ?? {}).filter(Boolean).join(" / ");
+export const seriesName = (series) =>
+  Object.values(series?.labels ?? {})
+    .filter(Boolean)
+    .join(" / ");
 
 // Plotly reads names as a small markup language; telemetry must stay text.
-const literal = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "%&#8203;{");
+const literal = (text) =>
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "%&#8203;{");
 
 // Plotly draws dates as they are written: the viewer's wall clock goes in.
 export function wallClock(date) {
   const two = (value, width = 2) => String(value).padStart(width, "0");
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} `
-    + `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${two(date.getMilliseconds(), 3)}`;
+  return (
+    `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ` +
+    `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${two(date.getMilliseconds(), 3)}`
+  );
 }
 
 /** Traces of every shown series in every shown panel. */
@@ -30,7 +36,12 @@ export function traces(answer, view, colourFor, hidden) {
     const yaxis = at === 0 ? "y" : "y2";
     // Plotly draws an axis only where a trace has it.
     const always = { type: "scatter", x: [null], y: [null], yaxis, hoverinfo: "skip" };
-    return [always, ...shown.flatMap((series) => lines(series, PANELS[panel], yaxis, colourFor(seriesName(series)), shown.length === 1))];
+    return [
+      always,
+      ...shown.flatMap((series) =>
+        lines(series, PANELS[panel], yaxis, colourFor(seriesName(series)), shown.length === 1),
+      ),
+    ];
   });
 }
 
@@ -42,22 +53,48 @@ function lines(series, panel, yaxis, colour, alone) {
   const open = newest >= 0 && points[newest].complete === false;
   const settled = open ? y.map((value, at) => (at === newest ? null : value)) : y;
   const name = literal(seriesName(series) || "total");
-  const common = { type: "scatter", yaxis, xaxis: "x", name, legendgroup: name, connectgaps: false,
-    hovertemplate: `<b>${name}</b> %{y:.4~g} ${panel.unit}<extra></extra>` };
+  const common = {
+    type: "scatter",
+    yaxis,
+    xaxis: "x",
+    name,
+    legendgroup: name,
+    connectgaps: false,
+    hovertemplate: `<b>${name}</b> %{y:.4~g} ${panel.unit}<extra></extra>`,
+  };
   const whole = runs(settled).map(([start, end]) => ({
-    ...common, mode: end - start === 1 ? "markers" : "lines", x: x.slice(start, end), y: settled.slice(start, end),
-    line: { color: colour.line, width: 2 }, marker: { color: colour.line, size: 5 },
-    fill: alone ? "tozeroy" : "none", fillcolor: colour.area,
+    ...common,
+    mode: end - start === 1 ? "markers" : "lines",
+    x: x.slice(start, end),
+    y: settled.slice(start, end),
+    line: { color: colour.line, width: 2 },
+    marker: { color: colour.line, size: 5 },
+    fill: alone ? "tozeroy" : "none",
+    fillcolor: colour.area,
   }));
   if (!open || y[newest] === null) return whole;
   const from = newest > 0 ? [x[newest - 1], x[newest]] : [x[newest]];
   const to = newest > 0 ? [y[newest - 1], y[newest]] : [y[newest]];
-  return [...whole, {
-    ...common, mode: "lines+markers", x: from, y: to, line: { color: colour.line, width: 2, dash: "dot" },
-    marker: { color: colour.line, size: 6, opacity: to.map((value, at) => (at === to.length - 1 ? 1 : 0)), symbol: "circle-open" },
-    hovertemplate: to.map((value, at) => (at === to.length - 1 ? `<b>${name}</b> %{y:.4~g} ${panel.unit}, not complete yet<extra></extra>` : "")),
-    hoverinfo: to.map((value, at) => (at === to.length - 1 ? "all" : "skip")),
-  }];
+  return [
+    ...whole,
+    {
+      ...common,
+      mode: "lines+markers",
+      x: from,
+      y: to,
+      line: { color: colour.line, width: 2, dash: "dot" },
+      marker: {
+        color: colour.line,
+        size: 6,
+        opacity: to.map((value, at) => (at === to.length - 1 ? 1 : 0)),
+        symbol: "circle-open",
+      },
+      hovertemplate: to.map((value, at) =>
+        at === to.length - 1 ? `<b>${name}</b> %{y:.4~g} ${panel.unit}, not complete yet<extra></extra>` : "",
+      ),
+      hoverinfo: to.map((value, at) => (at === to.length - 1 ? "all" : "skip")),
+    },
+  ];
 }
 
 // A gap is a gap: each run of known values is a line of its own, for Plotly's areas would bridge what is between them.
@@ -77,24 +114,58 @@ export const uirevision = (view) => `${view.window} ${view.by} ${view.unit}`;
 /** Axes, fonts and colours. */
 export function layout(answer, view, colours) {
   const panels = panelsOf(view.unit);
-  const axis = { gridcolor: colours.grid, zerolinecolor: colours.grid, linecolor: colours.grid, tickfont: { color: colours.muted }, fixedrange: false };
+  const axis = {
+    gridcolor: colours.grid,
+    zerolinecolor: colours.grid,
+    linecolor: colours.grid,
+    tickfont: { color: colours.muted },
+    fixedrange: false,
+  };
   const y = { ...axis, rangemode: "tozero", fixedrange: true, nticks: 4, tickformat: "~s", automargin: true };
   const range = [answer.window?.start, answer.window?.end].map((text) => wallClock(new Date(text)));
   return {
     uirevision: uirevision(view),
-    paper_bgcolor: colours.surface, plot_bgcolor: colours.surface,
+    paper_bgcolor: colours.surface,
+    plot_bgcolor: colours.surface,
     font: { family: colours.font, size: colours.size, color: colours.text },
     margin: { l: 44, r: 10, t: 20, b: 28 },
-    showlegend: false, hovermode: "x unified", hoversubplots: "axis", dragmode: "zoom",
+    showlegend: false,
+    hovermode: "x unified",
+    hoversubplots: "axis",
+    dragmode: "zoom",
     hoverlabel: { bgcolor: colours.surface, bordercolor: colours.grid, font: { color: colours.text }, namelength: 40 },
-    xaxis: { ...axis, type: "date", range, anchor: panels.length === 2 ? "y2" : "y", showspikes: true, spikemode: "across", spikethickness: 1,
-      spikedash: "solid", spikecolor: colours.muted, unifiedhovertitle: { text: "%{x|%H:%M:%S}" }, tickformatstops: TICKS },
+    xaxis: {
+      ...axis,
+      type: "date",
+      range,
+      anchor: panels.length === 2 ? "y2" : "y",
+      showspikes: true,
+      spikemode: "across",
+      spikethickness: 1,
+      spikedash: "solid",
+      spikecolor: colours.muted,
+      unifiedhovertitle: { text: "%{x|%H:%M:%S}" },
+      tickformatstops: TICKS,
+    },
     yaxis: { ...y, domain: panels.length === 2 ? [0.55, 1] : [0, 1] },
     ...(panels.length === 2 ? { yaxis2: { ...y, domain: [0, 0.42] } } : {}),
-    annotations: panels.map((panel, at) => ({ text: PANELS[panel].title, xref: "paper", yref: "paper", x: 0, xanchor: "left", xshift: -36,
-      y: panels.length === 2 && at === 1 ? 0.42 : 1, yanchor: "bottom", showarrow: false, font: { size: colours.size, color: colours.muted } })),
+    annotations: panels.map((panel, at) => ({
+      text: PANELS[panel].title,
+      xref: "paper",
+      yref: "paper",
+      x: 0,
+      xanchor: "left",
+      xshift: -36,
+      y: panels.length === 2 && at === 1 ? 0.42 : 1,
+      yanchor: "bottom",
+      showarrow: false,
+      font: { size: colours.size, color: colours.muted },
+    })),
   };
 }
 
-const TICKS = [{ dtickrange: [null, 60_000], value: "%H:%M:%S" }, { dtickrange: [60_000, 43_200_000], value: "%H:%M" },
-  { dtickrange: [43_200_000, null], value: "%b %-d" }];
+const TICKS = [
+  { dtickrange: [null, 60_000], value: "%H:%M:%S" },
+  { dtickrange: [60_000, 43_200_000], value: "%H:%M" },
+  { dtickrange: [43_200_000, null], value: "%b %-d" },
+];

@@ -3,7 +3,11 @@
 export const UNKNOWN = "unknown";
 const THIN = "\u202f";
 export const MINUS = "\u2212";
-const LARGE = [[1e12, "T"], [1e9, "B"], [1e6, "M"]];
+const LARGE = [
+  [1e12, "T"],
+  [1e9, "B"],
+  [1e6, "M"],
+];
 
 /** A finite number from a number or a decimal string; null for everything else. */
 export function number(value) {
@@ -27,7 +31,14 @@ export function amount(value, digits = 3) {
   const sign = given < 0 ? MINUS : "";
   const [scale, letter] = LARGE.find(([least]) => size >= least) ?? [1, ""];
   const scaled = size / scale;
-  if (scaled < 1e-4 || scaled >= 1e6) return sign + scaled.toExponential(Math.max(0, digits - 1)).replace("e", "×10^").replace("+", "");
+  if (scaled < 1e-4 || scaled >= 1e6)
+    return (
+      sign +
+      scaled
+        .toExponential(Math.max(0, digits - 1))
+        .replace("e", "×10^")
+        .replace("+", "")
+    );
   const whole = Math.floor(Math.log10(scaled)) + 1;
   const text = scaled.toFixed(Math.min(20, Math.max(0, digits - whole)));
   return sign + grouped(text) + (letter && `${THIN}${letter}`);
@@ -63,7 +74,12 @@ export function spanSeconds(text) {
 }
 
 const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const CLOCK = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
 export const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 
 /** A Date, or null for what is no time. */

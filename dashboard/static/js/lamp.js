@@ -3,9 +3,20 @@
 import { setAttribute, svg } from "./dom.js";
 
 const SHAPES = {
-  ok: "ok", warn: "warn", fail: "fail", unknown: "unknown",
-  quiet: "ok", suspect: "warn", drifting: "fail", no_data: "unknown", learning: "learning",
-  firing: "fail", pending: "warn", resolved: "resolved", cleared: "resolved", test: "learning",
+  ok: "ok",
+  warn: "warn",
+  fail: "fail",
+  unknown: "unknown",
+  quiet: "ok",
+  suspect: "warn",
+  drifting: "fail",
+  no_data: "unknown",
+  learning: "learning",
+  firing: "fail",
+  pending: "warn",
+  resolved: "resolved",
+  cleared: "resolved",
+  test: "learning",
 };
 const RANK = ["ok", "warn", "unknown", "fail"];
 
@@ -24,7 +35,7 @@ export const lampOf = (value) => SHAPES[state(value)];
 /** The worst of the given check states; nothing judged at all is unknown. */
 export function worst(values) {
   const ranks = values.map((value) => RANK.indexOf(lampOf(value)));
-  return ranks.length ? RANK[Math.max(...ranks)] ?? "unknown" : "unknown";
+  return ranks.length ? (RANK[Math.max(...ranks)] ?? "unknown") : "unknown";
 }
 
 /** A new lamp. */

@@ -41,7 +41,10 @@ export function showLive() {
   setText($("#live .age"), since === null ? "" : `${age(since / 1000)} ago`);
   banner(now === "stale", summary, since);
   if (now !== spoken) {
-    if (spoken === "stale" && now === "live") announce("The server answers again; the page is current.");
+    if (now === "stale") {
+      announce($("#stale strong").textContent);
+      document.title = "STALE · Andon";
+    } else if (spoken === "stale") announce("The server answers again; the page is current.");
     spoken = now;
   }
 }
@@ -50,9 +53,15 @@ function banner(shown, summary, since) {
   const element = $("#stale");
   if (shown) {
     const away = summary?.failure?.away ?? true;
-    setText($("strong", element), away ? "The server does not answer." : `The server answers with an error: ${summary.failure.message}.`);
+    setText(
+      $("strong", element),
+      away ? "The server does not answer." : `The server answers with an error: ${summary.failure.message}.`,
+    );
     const known = since === null ? "Nothing is known yet." : `What you see was true ${age(since / 1000)} ago.`;
-    setText($("span", element), `${known} ${away ? "Is andon serve running?" : "Its log says more."} Trying again every few seconds; this page recovers by itself.`);
+    setText(
+      $("span", element),
+      `${known} ${away ? "Is andon serve running?" : "Its log says more."} Trying again every few seconds; this page recovers by itself.`,
+    );
   }
   element.hidden = !shown;
 }

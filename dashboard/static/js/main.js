@@ -30,13 +30,25 @@ function throughputAddress() {
   const { window, by } = view();
   const seconds = spanSeconds(window);
   const step = STEPS_SECONDS.find((length) => seconds / length <= MOST_STEPS) ?? 86_400;
-  const query = new URLSearchParams({ from: `now-${seconds + SETTLE_SECONDS}s`, to: `now-${SETTLE_SECONDS}s`, step: `${step}s` });
+  const query = new URLSearchParams({
+    from: `now-${seconds + SETTLE_SECONDS}s`,
+    to: `now-${SETTLE_SECONDS}s`,
+    step: `${step}s`,
+  });
   if (by !== "total") query.set("by", by);
   return `/api/v1/throughput?${query}`;
 }
 
 function poll(name, address, everyMs, show) {
-  const poller = new Poller(address, everyMs, (answer) => { show(answer); answered(name); }, (failure, attempts) => failed(name, failure, attempts));
+  const poller = new Poller(
+    address,
+    everyMs,
+    (answer) => {
+      show(answer);
+      answered(name);
+    },
+    (failure, attempts) => failed(name, failure, attempts),
+  );
   void poller.now();
   return poller;
 }

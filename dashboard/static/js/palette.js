@@ -5,7 +5,11 @@ const COLOURS = 10;
 const chosen = new Map(restored());
 
 function restored() {
-  try { return JSON.parse(sessionStorage.getItem(KEPT_AS)) ?? []; } catch { return []; }
+  try {
+    return JSON.parse(sessionStorage.getItem(KEPT_AS)) ?? [];
+  } catch {
+    return [];
+  }
 }
 
 /** The CSS variable of a series, from its name; two series share one only when there are more than colours. */
@@ -14,9 +18,15 @@ export function colourOf(name) {
   if (!chosen.has(name)) {
     const taken = new Set(chosen.values());
     const first = hash(name) % COLOURS;
-    const free = Array.from({ length: COLOURS }, (_, step) => (first + step) % COLOURS).find((colour) => !taken.has(colour));
+    const free = Array.from({ length: COLOURS }, (_, step) => (first + step) % COLOURS).find(
+      (colour) => !taken.has(colour),
+    );
     chosen.set(name, free ?? first);
-    try { sessionStorage.setItem(KEPT_AS, JSON.stringify([...chosen])); } catch { /* kept for this page only */ }
+    try {
+      sessionStorage.setItem(KEPT_AS, JSON.stringify([...chosen]));
+    } catch {
+      /* kept for this page only */
+    }
   }
   return `--series-${chosen.get(name)}`;
 }

@@ -13,15 +13,26 @@ export function showPools(summary) {
 }
 
 function newRow() {
-  return el("tr", {}, el("th", { scope: "row" }), el("td"), ...[1, 2, 3].map(() => el("td", { class: "number" })), el("td"),
-    el("td", {}, el("span", { class: "tag" })));
+  return el(
+    "tr",
+    {},
+    el("th", { scope: "row" }),
+    el("td"),
+    ...[1, 2, 3].map(() => el("td", { class: "number" })),
+    el("td"),
+    el("td", {}, el("span", { class: "tag" })),
+  );
 }
 
 function showRow(row, pool) {
   const [name, machines, cost, output, headline, price, use] = row.cells;
   setText(name, String(pool?.name ?? UNKNOWN));
   setText(machines, `${count(pool?.count)} × ${pool?.accelerator ?? UNKNOWN}`);
-  const values = [[cost, pool?.usd_per_hour], [output, pool?.quantities?.tps?.output], [headline, pool?.quantities?.tps_per_usd_h]];
+  const values = [
+    [cost, pool?.usd_per_hour],
+    [output, pool?.quantities?.tps?.output],
+    [headline, pool?.quantities?.tps_per_usd_h],
+  ];
   for (const [cell, value] of values) {
     setText(cell, amount(value));
     setAttribute(cell, "data-unknown", number(value) === null ? "" : null);

@@ -8,7 +8,15 @@ export function prose(text) {
 }
 
 function command(text) {
-  return el("button", { type: "button", class: "command", "data-exact": text },
-    el("span", { class: "unseen" }, "Copy "), el("code", {}, text),
-    svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: "M5.5 5.5v-3h8v8h-3M2.5 5.5h8v8h-8z" })));
+  return el(
+    "button",
+    { type: "button", class: "command", "data-exact": text },
+    el("span", { class: "unseen" }, "Copy "),
+    el("code", {}, text),
+    svg(
+      "svg",
+      { viewBox: "0 0 16 16", "aria-hidden": "true" },
+      svg("path", { d: "M5.5 5.5v-3h8v8h-3M2.5 5.5h8v8h-8z" }),
+    ),
+  );
 }

@@ -33,18 +33,32 @@ function showTable(by, given) {
   const section = $(`#by-${by}`);
   const rows = Array.isArray(given) ? given : [];
   const columns = $$("thead th", section).map((header) => header.dataset.column);
-  keyed($("tbody", section), rows.slice(0, MOST_ROWS), (row) => JSON.stringify(row.labels ?? {}), () => newRow(columns),
-    (element, row) => showRow(element, row, by));
-  setText($(".bound", section), rows.length > MOST_ROWS ? `the ${MOST_ROWS} with the most output of ${count(rows.length)}` : "");
+  keyed(
+    $("tbody", section),
+    rows.slice(0, MOST_ROWS),
+    (row) => JSON.stringify(row.labels ?? {}),
+    () => newRow(columns),
+    (element, row) => showRow(element, row, by),
+  );
+  setText(
+    $(".bound", section),
+    rows.length > MOST_ROWS ? `the ${MOST_ROWS} with the most output of ${count(rows.length)}` : "",
+  );
   $(".scroll", section).hidden = rows.length === 0;
   $("[data-copy-table]", section).hidden = rows.length === 0;
   $("[data-empty]", section).hidden = rows.length > 0;
 }
 
 function newRow(columns) {
-  return el("tr", {}, columns.map((id) => (id === "name"
-    ? el("th", { scope: "row" }, el("span", { class: "name" }), el("span", { class: "sub" }))
-    : el("td", { class: id === "basis" ? null : "number", "data-column": id }))));
+  return el(
+    "tr",
+    {},
+    columns.map((id) =>
+      id === "name"
+        ? el("th", { scope: "row" }, el("span", { class: "name" }), el("span", { class: "sub" }))
+        : el("td", { class: id === "basis" ? null : "number", "data-column": id }),
+    ),
+  );
 }
 
 function showRow(element, row, by) {
@@ -76,8 +90,17 @@ function basisText(given) {
 function showUnpriced(lines) {
   const section = $("#unpriced");
   section.hidden = lines.length === 0;
-  rebuilt($("ul", section), lines, () => lines.slice(0, MOST_ROWS).map((line) => el("li", {},
-    el("strong", {}, [line?.provider, line?.model].filter(Boolean).join(" / ") || line?.service || "(nameless)"),
-    ` ${count(line?.calls)} calls, ${amount(line?.tokens)} tokens. `,
-    el("span", { class: "why" }, line?.reason ?? "no price was found"))));
+  rebuilt($("ul", section), lines, () =>
+    lines
+      .slice(0, MOST_ROWS)
+      .map((line) =>
+        el(
+          "li",
+          {},
+          el("strong", {}, [line?.provider, line?.model].filter(Boolean).join(" / ") || line?.service || "(nameless)"),
+          ` ${count(line?.calls)} calls, ${amount(line?.tokens)} tokens. `,
+          el("span", { class: "why" }, line?.reason ?? "no price was found"),
+        ),
+      ),
+  );
 }

@@ -10,10 +10,12 @@ const radios = (name) => $$(`input[name="${name}"]`);
 /** The current view; a value that no control offers counts as the default. */
 export function view() {
   const query = new URLSearchParams(location.search);
-  return Object.fromEntries(FIELDS.map((name) => {
-    const asked = query.get(name);
-    return [name, radios(name).some((radio) => radio.value === asked) ? asked : DEFAULTS[name]];
-  }));
+  return Object.fromEntries(
+    FIELDS.map((name) => {
+      const asked = query.get(name);
+      return [name, radios(name).some((radio) => radio.value === asked) ? asked : DEFAULTS[name]];
+    }),
+  );
 }
 
 /** Binds the controls to the address; `onChange` runs after every change, the browser's back button included. */
@@ -34,7 +36,10 @@ export function bindView(onChange) {
       });
     }
   }
-  addEventListener("popstate", () => { show(); onChange("window"); });
+  addEventListener("popstate", () => {
+    show();
+    onChange("window");
+  });
   show();
 }
 
@@ -45,7 +50,11 @@ export function bindTheme(onChange) {
     radio.checked = radio.value === root.dataset.theme;
     radio.addEventListener("change", () => {
       root.dataset.theme = radio.value;
-      try { localStorage.setItem("andon-theme", radio.value); } catch { /* kept for this page only */ }
+      try {
+        localStorage.setItem("andon-theme", radio.value);
+      } catch {
+        /* kept for this page only */
+      }
       onChange();
     });
   }

@@ -1,0 +1,3 @@
+"""The end-to-end tests use the same browser as the page's own tests."""
+
+from tests.dashboard.conftest import browser  # noqa: F401  fixture
