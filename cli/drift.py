@@ -15,6 +15,7 @@ import httpx
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from cli.options import ConfigOption, DataDirOption
 from cli.stores import open_stores, running_server
 from dashboard.api import DriftJson
 from dashboard.parameters import ParameterError, parse_time
@@ -25,19 +26,17 @@ from drift.status import BaselineStatus, MonitorStatus, baseline_status, read_st
 from settings import DriftMonitor, Settings, SettingsError, load_settings
 from store.errors import StoreError
 
-app = typer.Typer(no_args_is_help=True, help="Drift monitors: baselines, verdicts, state.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Drift monitors: baselines, verdicts, state.",
+)
 
 ANSWER_SECONDS = 60.0
 _T = TypeVar("_T")
 _STATUS: TypeAdapter[DriftJson] = TypeAdapter(DriftJson)
 _BASELINE: TypeAdapter[BaselineStatus] = TypeAdapter(BaselineStatus)
-
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="an andon.toml; default: ./andon.toml if it is there")
-]
-DataDirOption = Annotated[
-    Path | None, typer.Option("--data-dir", help="folder of the stores and the journal [default: andon-data]")
-]
 
 
 @app.command(

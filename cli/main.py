@@ -1,35 +1,93 @@
-"""`andon ...`: the command line. Each command is a thin shell; errors are one clear line, never a stack trace."""
+"""`andon ...`: the command line. A command's module is loaded when the command is used, so that `--help`, and a
+checklist from cron, do not wait for a database engine. Errors are one clear line, never a stack trace."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
-import logging
-import signal
 import sys
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from cli import checklist, demo, drift
 from cli.output import say
-from cli.serve import Server
-from settings import SettingsError, load_settings
-from store.errors import StoreError
 
-app = typer.Typer(
-    name="andon",
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    help="Andon watches AI factories: tokens per second per dollar, drift, and the 3AM checklist.",
-)
 
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="an andon.toml; default: ./andon.toml if it is there")
-]
-DataDirOption = Annotated[
-    Path | None, typer.Option("--data-dir", help="folder of the embedded stores and the journal [default: andon-data]")
-]
+@dataclass(frozen=True)
+class Command:
+    """Where a command is, and its line in `andon --help`."""
+
+    module: str
+    attribute: str
+    summary: str
+    examples: tuple[str, ...] = ()
+
+
+COMMANDS = {
+    "serve": Command(
+        "cli.serving",
+        "serve",
+        "Collect, store, watch and show: everything in one process.",
+        (
+            "andon serve",
+            "andon serve --config andon.toml --data-dir /var/lib/andon",
+            "andon serve --port 0 --otlp-port 0",
+        ),
+    ),
+    "demo": Command(
+        "cli.demo",
+        "demo",
+        "Start everything with a small live factory.",
+        ("andon demo", "andon demo --incident", "andon demo --data-dir demo-data --port 0 --otlp-port 0"),
+    ),
+    "checklist": Command(
+        "cli.checklist",
+        "checklist",
+        "Print the 3AM checklist; the exit code is its worst state.",
+        (
+            "andon checklist",
+            "andon checklist --json",
+            "*/5 * * * *  andon checklist --data-dir /var/lib/andon || page-me",
+        ),
+    ),
+    "drift": Command("cli.drift", "app", "Drift monitors: baselines, verdicts, state."),
+}
+
+
+class Commands(TyperGroup):
+    """The commands of `COMMANDS`, loaded one by one; listing them loads none."""
+
+    _listing = False
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        command = COMMANDS.get(cmd_name)
+        if command is None:
+            return None
+        if self._listing:
+            return TyperCommand(cmd_name, help=command.summary)
+        found = getattr(importlib.import_module(command.module), command.attribute)
+        if isinstance(found, typer.Typer):
+            return typer.main.get_command(found)
+        shell = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+        shell.command(name=cmd_name, epilog="Examples:\n\n" + "\n\n".join(f"  {line}" for line in command.examples))(
+            found
+        )
+        return typer.main.get_command(shell)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self._listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._listing = False
+
+
+app = typer.Typer(name="andon", cls=Commands, pretty_exceptions_enable=False, add_completion=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -44,67 +102,17 @@ def andon(
         say(context.get_help())
 
 
-@app.command(
-    epilog="Examples:\n\n  andon serve\n\n  andon serve --config andon.toml --data-dir /var/lib/andon\n\n"
-    "  andon serve --port 0 --otlp-port 0"
-)
-def serve(
-    config: ConfigOption = None,
-    data_dir: DataDirOption = None,
-    host: Annotated[str | None, typer.Option(help="address to bind; loopback only [default: 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="dashboard and API; 0 picks one [default: 8300]")] = None,
-    otlp_port: Annotated[int | None, typer.Option(help="OTLP/HTTP receiver; 0 picks one [default: 4318]")] = None,
-) -> None:
-    """Collect, store, watch and show: everything in one process."""
-    log_plainly()
-    settings = load_settings(config, overrides(data_dir, host, port, otlp_port))
-    with Server(settings) as server:
-        stop_on_signals(server)
-        say(f"dashboard  {server.url}\nOTLP/HTTP  {server.otlp_url}\ndata       {settings.data_dir.resolve()}")
-        server.run()
-
-
-def log_plainly() -> None:
-    """Log to stderr, one line an event; what is normal stays silent."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("alembic", "httpx"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def overrides(
-    data_dir: Path | None, host: str | None = None, port: int | None = None, otlp_port: int | None = None
-) -> dict[str, Any]:
-    """What the command line says, as nested settings."""
-    server = {"host": host, "port": port, "otlp_http_port": otlp_port}
-    values: dict[str, Any] = {"server": {name: value for name, value in server.items() if value is not None}}
-    if data_dir is not None:
-        values["data_dir"] = data_dir
-    return values
-
-
-def stop_on_signals(server: Server) -> None:
-    """SIGTERM and Ctrl-C end the server cleanly."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: server.stop())
-
-
-app.command(
-    epilog="Examples:\n\n  andon demo\n\n  andon demo --incident\n\n"
-    "  andon demo --data-dir demo-data --port 0 --otlp-port 0"
-)(demo.demo)
-app.command(
-    epilog="Examples:\n\n  andon checklist\n\n  andon checklist --json\n\n"
-    "  */5 * * * *  andon checklist --data-dir /var/lib/andon || page-me"
-)(checklist.checklist)
-app.add_typer(drift.app, name="drift")
-
-
 def main() -> None:
     """Entry point; turns expected errors into one line on stderr and exit code 2."""
     try:
         app()
-    except (SettingsError, StoreError) as error:
-        print(f"andon: {error}", file=sys.stderr)  # noqa: T201
+    except Exception as error:
+        from settings import SettingsError
+        from store.errors import StoreError
+
+        if not isinstance(error, SettingsError | StoreError):
+            raise
+        sys.stderr.write(f"andon: {error}\n")
         sys.exit(2)
 
 

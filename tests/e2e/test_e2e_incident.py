@@ -135,7 +135,7 @@ def test_an_incident_is_decided_shown_and_told_once(demo: Demo, browser: Browser
     assert red["remedy"]
     page = browser.new_page(viewport={"width": 1440, "height": 1600}, color_scheme="dark")
     page.goto(demo.url)
-    page.locator('[data-check="observability"][data-status="FAIL"]').wait_for(timeout=30_000)
+    page.locator('[data-check="observability"][data-status="fail"]').wait_for(timeout=30_000)
     page.locator('[data-monitor="support-prompt-length"][data-state="drifting"]').wait_for(timeout=30_000)
     page.wait_for_timeout(3000)  # let the chart draw its newest points before it is kept as a picture
     OUTPUT.mkdir(exist_ok=True)
