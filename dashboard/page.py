@@ -1,4 +1,4 @@
-"""The one page as a shell that its own modules fill from the JSON API, and Plotly's JavaScript from the installed package.
+"""The one page, a shell that its own modules fill from the JSON API, and Plotly's JavaScript from its package.
 
 Nothing here reads a store: the page shows what `/api/v1` answers, so that a person and a program see the same numbers.
 """

@@ -18,7 +18,7 @@ from store.telemetry import TelemetryStore
 log = logging.getLogger(__name__)
 
 # Spans may become visible this long after the insert time they carry.
-LOOK_BACK = timedelta(minutes=10)
+LOOK_BACK = timedelta(seconds=30)
 MOST_MINUTES_AT_ONCE = 120
 
 # Minutes with spans inserted since :since, and minutes whose mirrors or rollups such a span may have unseated.
@@ -39,7 +39,7 @@ LEFT JOIN (
     SELECT minute, argMax(ingested_until, version) AS until, max(version) AS newest
     FROM folded_minutes GROUP BY minute
 ) AS f ON t.minute = f.minute
-WHERE t.minute < toDateTime(:closed_before, 'UTC') AND (f.newest = 0 OR f.until < t.latest)
+WHERE f.newest = 0 OR f.until < t.latest
 GROUP BY t.minute ORDER BY t.minute
 """
 
@@ -74,24 +74,27 @@ class Fold:
         self._grace = grace
         self._silent_from = floor_minute(started) + MINUTE
         self._since = datetime(1970, 1, 2, tzinfo=UTC)
+        self._unfolded: dict[datetime, datetime] = {}
         self._version: int = store.rows(_NEWEST_VERSION)[0]["version"]
         self.state: FoldState | None = None
 
     def run_once(self, now: datetime) -> list[datetime]:
         """Fold every closed minute that needs it; returns the minutes published."""
         closed_before = floor_minute(now - self._grace)
-        touched = self._store.rows(_TOUCHED, since=sql_time(self._since), closed_before=sql_minute(closed_before))
-        minutes = {row["minute"]: row["newest_span"] for row in touched}
-        for first in range(0, len(minutes), MOST_MINUTES_AT_ONCE):
-            chunk = sorted(minutes)[first : first + MOST_MINUTES_AT_ONCE]
-            self._publish(chunk, minutes, now)
+        # The engine's clock stamps the spans, so it is asked for the time as well.
+        looked_at = self._store.rows("SELECT now64(6, 'UTC') AS now")[0]["now"]
+        for row in self._store.rows(_TOUCHED, since=sql_time(self._since)):
+            self._unfolded[row["minute"]] = row["newest_span"]
+        closed = sorted(minute for minute in self._unfolded if minute < closed_before)
+        for first in range(0, len(closed), MOST_MINUTES_AT_ONCE):
+            self._publish(closed[first : first + MOST_MINUTES_AT_ONCE], now)
         silent = self._silent_minutes(closed_before)
         if silent:
             epoch = datetime(1970, 1, 1, tzinfo=UTC)
             self._mark(silent, dict.fromkeys(silent, epoch), now)
         self._silent_from = max(self._silent_from, closed_before)
-        self._since = now - LOOK_BACK
-        published = sorted({*minutes, *silent})
+        self._since = looked_at - LOOK_BACK
+        published = sorted({*closed, *silent})
         self.state = FoldState(now, len(published))
         return published
 
@@ -102,7 +105,7 @@ class Fold:
         count = int((closed_before - self._silent_from) / MINUTE)
         return [minute for i in range(count) if (minute := self._silent_from + i * MINUTE) not in known]
 
-    def _publish(self, minutes: list[datetime], latest: dict[datetime, datetime], now: datetime) -> None:
+    def _publish(self, minutes: list[datetime], now: datetime) -> None:
         version = self._next_version(now)
         columns = ("minute", *KEYS, *SUMS, *STATES)
         source = spans_sql("toStartOfMinute(end_time) IN (:minutes)", "toDateTime(0, 'UTC')")
@@ -114,7 +117,9 @@ class Fold:
             minutes=[sql_minute(minute) for minute in minutes],
             bands=list(self._bands),
         )
-        self._mark(minutes, latest, now, version)
+        self._mark(minutes, self._unfolded, now, version)
+        for minute in minutes:
+            del self._unfolded[minute]
 
     def _mark(
         self, minutes: list[datetime], latest: dict[datetime, datetime], now: datetime, version: int | None = None

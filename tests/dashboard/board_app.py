@@ -37,7 +37,7 @@ class BoardServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        config = uvicorn.Config(self._app(), host="127.0.0.1", port=self.port, log_level="warning")
+        config = uvicorn.Config(self.app(), host="127.0.0.1", port=self.port, log_level="warning")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
@@ -54,7 +54,7 @@ class BoardServer:
         self._thread.join(timeout=20)
         self._server = self._thread = None
 
-    def _app(self) -> FastAPI:
+    def app(self) -> FastAPI:
         app = FastAPI()
         app.state.board = SimpleNamespace(settings=Settings())
         app.include_router(page.router)

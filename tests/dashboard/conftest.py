@@ -1,4 +1,4 @@
-"""A headless Chromium for the tests of the page, and a guard that no test leaves an error or a foreign request behind."""
+"""A headless Chromium for the tests of the page; what a page logs and requests is recorded."""
 
 from __future__ import annotations
 
@@ -59,13 +59,14 @@ def open_page(browser: Browser, board: BoardServer) -> Iterator[OpenPage]:
     contexts = []
 
     def opened(query: str = "", chart: bool = False, **context: Any) -> Watched:
-        contexts.append(browser.new_context(base_url=board.url, **{"viewport": {"width": 1440, "height": 900}, **context}))
+        context.setdefault("viewport", {"width": 1440, "height": 900})
+        contexts.append(browser.new_context(base_url=board.url, **context))
         watched = Watched(contexts[-1].new_page())
         watched.page.on("console", lambda line: watched.errors.append(line.text) if line.type == "error" else None)
         watched.page.on("pageerror", lambda error: watched.errors.append(str(error)))
         watched.page.on("request", lambda request: watched.requests.append(request.url))
         if not chart:
-            watched.page.route("**/plotly.min.js*", lambda route: route.fulfill(body="", content_type="text/javascript"))
+            watched.page.route("**/plotly.min.js*", lambda route: route.fulfill(content_type="text/javascript"))
         watched.page.goto(f"/{query}")
         watched.page.wait_for_selector('body[data-live="live"]')
         if chart:

@@ -20,15 +20,8 @@ export function showAlerts(answer) {
   keyed($("#alerts .events"), events.slice(0, MOST_EVENTS), (event) => String(event?.id), newEvent, showEvent);
   $("#alerts .standing").hidden = instances.length === 0;
   const firing = instances.filter((alert) => state(alert?.state) === "firing").length;
-  setText(
-    $("#alerts .bound"),
-    [
-      firing ? `${firing} firing` : "nothing fires",
-      events.length > MOST_EVENTS ? `the last ${MOST_EVENTS} of ${count(events.length)} changes` : "",
-    ]
-      .filter(Boolean)
-      .join(" · "),
-  );
+  const bound = events.length > MOST_EVENTS ? ` · the last ${MOST_EVENTS} of ${count(events.length)} changes` : "";
+  setText($("#alerts .bound"), (firing ? `${firing} firing` : "nothing fires") + bound);
   $("#alerts [data-empty]").hidden = instances.length + events.length > 0;
   announceNew(events);
 }

@@ -2,6 +2,8 @@
 
 import { number } from "./format.js";
 
+const LONGEST_NAME = 100;
+
 export const PANELS = {
   tps: { field: "tps_output", title: "output tok/s", unit: "tok/s" },
   tps_per_usd_h: { field: "tps_per_usd_h", title: "output tok/s per $/h", unit: "tok/s per $/h" },
@@ -17,8 +19,10 @@ export const seriesName = (series) =>
     .join(" / ");
 
 // Plotly reads names as a small markup language; telemetry must stay text.
-const literal = (text) =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "%&#8203;{");
+function literal(text) {
+  const short = text.length > LONGEST_NAME ? `${text.slice(0, LONGEST_NAME)}…` : text;
+  return short.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "%&#8203;{");
+}
 
 // Plotly draws dates as they are written: the viewer's wall clock goes in.
 export function wallClock(date) {
@@ -30,18 +34,16 @@ export function wallClock(date) {
 }
 
 /** Traces of every shown series in every shown panel. */
-export function traces(answer, view, colourFor, hidden) {
-  const shown = (answer.series ?? []).filter((series) => !hidden.has(seriesName(series)));
+export function traces(series, view, colourFor, hidden) {
+  const shown = series.filter((one) => !hidden.has(seriesName(one)));
   return panelsOf(view.unit).flatMap((panel, at) => {
     const yaxis = at === 0 ? "y" : "y2";
     // Plotly draws an axis only where a trace has it.
     const always = { type: "scatter", x: [null], y: [null], yaxis, hoverinfo: "skip" };
-    return [
-      always,
-      ...shown.flatMap((series) =>
-        lines(series, PANELS[panel], yaxis, colourFor(seriesName(series)), shown.length === 1),
-      ),
-    ];
+    const drawn = shown.flatMap((one) =>
+      lines(one, PANELS[panel], yaxis, colourFor(seriesName(one)), shown.length === 1),
+    );
+    return [always, ...drawn];
   });
 }
 
@@ -73,28 +75,20 @@ function lines(series, panel, yaxis, colour, alone) {
     fillcolor: colour.area,
   }));
   if (!open || y[newest] === null) return whole;
-  const from = newest > 0 ? [x[newest - 1], x[newest]] : [x[newest]];
-  const to = newest > 0 ? [y[newest - 1], y[newest]] : [y[newest]];
-  return [
-    ...whole,
-    {
-      ...common,
-      mode: "lines+markers",
-      x: from,
-      y: to,
-      line: { color: colour.line, width: 2, dash: "dot" },
-      marker: {
-        color: colour.line,
-        size: 6,
-        opacity: to.map((value, at) => (at === to.length - 1 ? 1 : 0)),
-        symbol: "circle-open",
-      },
-      hovertemplate: to.map((value, at) =>
-        at === to.length - 1 ? `<b>${name}</b> %{y:.4~g} ${panel.unit}, not complete yet<extra></extra>` : "",
-      ),
-      hoverinfo: to.map((value, at) => (at === to.length - 1 ? "all" : "skip")),
-    },
-  ];
+  // Dotted from the bucket before; of that one only the line is drawn again.
+  const first = Math.max(0, newest - 1);
+  const ofNewest = (value, otherwise) => (first < newest ? [otherwise, value] : [value]);
+  const filling = {
+    ...common,
+    mode: "lines+markers",
+    x: x.slice(first),
+    y: y.slice(first),
+    line: { color: colour.line, width: 2, dash: "dot" },
+    marker: { color: colour.line, size: 6, opacity: ofNewest(1, 0), symbol: "circle-open" },
+    hovertemplate: ofNewest(`<b>${name}</b> %{y:.4~g} ${panel.unit}, not complete yet<extra></extra>`, ""),
+    hoverinfo: ofNewest("all", "skip"),
+  };
+  return [...whole, filling];
 }
 
 // A gap is a gap: each run of known values is a line of its own, for Plotly's areas would bridge what is between them.
@@ -112,7 +106,7 @@ function runs(values) {
 export const uirevision = (view) => `${view.window} ${view.by} ${view.unit}`;
 
 /** Axes, fonts and colours. */
-export function layout(answer, view, colours) {
+export function layout(window, view, colours) {
   const panels = panelsOf(view.unit);
   const axis = {
     gridcolor: colours.grid,
@@ -122,7 +116,7 @@ export function layout(answer, view, colours) {
     fixedrange: false,
   };
   const y = { ...axis, rangemode: "tozero", fixedrange: true, nticks: 4, tickformat: "~s", automargin: true };
-  const range = [answer.window?.start, answer.window?.end].map((text) => wallClock(new Date(text)));
+  const range = [window?.start, window?.end].map((text) => wallClock(new Date(text)));
   return {
     uirevision: uirevision(view),
     paper_bgcolor: colours.surface,

@@ -4,8 +4,8 @@ import { $, $$, setAttribute, setText } from "./dom.js";
 import { amount, number } from "./format.js";
 
 const FIELDS = {
-  tps_output: (summary) => summary.tps?.output,
-  tps_input: (summary) => summary.tps?.input,
+  "tps.output": (summary) => summary.tps?.output,
+  "tps.input": (summary) => summary.tps?.input,
 };
 const HEADLINE_DIGITS = 4;
 

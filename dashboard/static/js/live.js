@@ -51,19 +51,14 @@ export function showLive() {
 
 function banner(shown, summary, since) {
   const element = $("#stale");
-  if (shown) {
-    const away = summary?.failure?.away ?? true;
-    setText(
-      $("strong", element),
-      away ? "The server does not answer." : `The server answers with an error: ${summary.failure.message}.`,
-    );
-    const known = since === null ? "Nothing is known yet." : `What you see was true ${age(since / 1000)} ago.`;
-    setText(
-      $("span", element),
-      `${known} ${away ? "Is andon serve running?" : "Its log says more."} Trying again every few seconds; this page recovers by itself.`,
-    );
-  }
   element.hidden = !shown;
+  if (!shown) return;
+  const away = summary?.failure?.away ?? true;
+  const known = since === null ? "Nothing is known yet." : `What you see was true ${age(since / 1000)} ago.`;
+  const where = away ? "Is andon serve running?" : "Its log says more.";
+  const what = away ? "The server does not answer." : `The server answers with an error: ${summary.failure.message}.`;
+  setText($("strong", element), what);
+  setText($("span", element), `${known} ${where} Trying again every few seconds; this page recovers by itself.`);
 }
 
 /** Says something that matters to a screen reader, politely. */

@@ -1,7 +1,7 @@
 // Wires the page: five endpoints, each answer to the sections that show it.
 
 import { showAlerts } from "./alerts.js";
-import { bindChart, showChart } from "./chart.js";
+import { bindChart, redraw, showChart } from "./chart.js";
 import { showChecklist } from "./checklist.js";
 import { Poller } from "./client.js";
 import { learnServerTime, startClock } from "./clock.js";
@@ -66,4 +66,4 @@ bindView((changed) => {
   if (changed === "window") void summary.now();
   void throughput.now();
 });
-bindTheme(() => void throughput.now());
+bindTheme(redraw);

@@ -11,7 +11,7 @@ const latency = (id) => (row) => row.latency?.[id];
 const COLUMNS = {
   calls: [quantity("calls"), count],
   errors: [quantity("errors"), count],
-  tps_output: [(row) => row.quantities?.tps?.output, amount],
+  "tps.output": [(row) => row.quantities?.tps?.output, amount],
   input_tokens: [quantity("input_tokens"), amount],
   output_tokens: [quantity("output_tokens"), amount],
   cached_share: [quantity("cached_share"), percent],
