@@ -47,7 +47,6 @@ def demo(
     folder = data_dir or Path(tempfile.mkdtemp(prefix="andon-demo-"))
     secret = new_secret()
     with WebhookReceiver(secret, tell=lambda received: say(received.line)) as receiver:
-        receiver.start()
         settings = demo_settings(folder, receiver.url, secret, port=port, otlp_http_port=otlp_port)
         with Server(settings) as server:
             stopping = threading.Event()

@@ -83,7 +83,9 @@ class WebhookReceiver:
         return f"http://127.0.0.1:{self._server.server_address[1]}{PATH}"
 
     def start(self) -> None:
-        """Answer in the background."""
+        """Answer in the background; a second call changes nothing."""
+        if self._thread is not None:
+            return
         self._thread = threading.Thread(target=self._server.serve_forever, name="demo webhooks", daemon=True)
         self._thread.start()
 
