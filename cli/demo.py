@@ -5,7 +5,6 @@ The factory is a process of its own, as a team's would be. Webhooks arrive at a 
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import tempfile
@@ -49,14 +48,6 @@ def demo(
     with WebhookReceiver(secret, tell=lambda received: say(received.line)) as receiver:
         settings = demo_settings(folder, receiver.url, secret, port=port, otlp_http_port=otlp_port)
         with Server(settings) as server:
-            stopping = threading.Event()
-
-            def stop(*_: object) -> None:
-                stopping.set()
-                server.stop()
-
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, stop)
             say(f"dashboard  {server.url}")
             say(f"OTLP/HTTP  {server.otlp_url}")
             say(f"webhooks   {receiver.url}")
@@ -73,7 +64,7 @@ def demo(
                 str(rate),
                 *schedule,
             ]
-            with _running(factory, stopping):
+            with _running(factory):
                 if open_browser:
                     webbrowser.open(server.url)
                 server.run()
@@ -92,9 +83,10 @@ def _schedule(incident: bool, after: float, length: float, control_file: Path | 
 
 
 @contextmanager
-def _running(command: list[str], stopping: threading.Event) -> Iterator[None]:
+def _running(command: list[str]) -> Iterator[None]:
     """The factory, started and stopped with the block; its unexpected end is told."""
     # A group of its own: Ctrl-C reaches the server first, which then takes what the factory still sends.
+    stopping = threading.Event()
     factory = subprocess.Popen(command, start_new_session=True)  # noqa: S603  our own module
 
     def watch() -> None:

@@ -106,6 +106,8 @@ def main() -> None:
     """Entry point; turns expected errors into one line on stderr and exit code 2."""
     try:
         app()
+    except KeyboardInterrupt:
+        sys.exit(130)
     except Exception as error:
         from settings import SettingsError
         from store.errors import StoreError

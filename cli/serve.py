@@ -11,9 +11,9 @@ import ipaddress
 import json
 import logging
 import os
+import signal
 import socket
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -59,7 +59,7 @@ class Server:
         refuse_public_bind(settings.server.host)
         self.settings = settings
         self._parts = ExitStack()
-        self._stop = threading.Event()
+        self._stopping: Callable[[], object] = lambda: None
         self._periodics: list[Periodic] = []
 
     def __enter__(self) -> Server:
@@ -84,12 +84,12 @@ class Server:
         return f"http://{_shown_host(self.settings.server.host)}:{self._otlp.getsockname()[1]}"
 
     def run(self) -> None:
-        """Serve until `stop()` is called, then let requests finish."""
+        """Serve until SIGTERM, Ctrl-C or `stop()`, then let requests finish. Call it from the main thread."""
         asyncio.run(self._serve())
 
     def stop(self) -> None:
         """Ask `run()` to end; may be called from a signal handler or another thread."""
-        self._stop.set()
+        self._stopping()
 
     def health(self) -> dict[str, Any]:
         """Counts of the collector and of the background work."""
@@ -144,10 +144,16 @@ class Server:
             (_Quiet(_config(create_app(self._board))), self._http),
             (_Quiet(_config(self._intake.receiver.app())), self._otlp),
         ]
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        # No lock is taken in a signal handler: a second signal would find it held by the first, for ever.
+        self._stopping = lambda: None if loop.is_closed() else loop.call_soon_threadsafe(stopped.set)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping())
         running = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in servers]
-        waiting = asyncio.create_task(asyncio.to_thread(self._stop.wait))
+        waiting = asyncio.create_task(stopped.wait())
         await asyncio.wait([*running, waiting], return_when=asyncio.FIRST_COMPLETED)
-        self._stop.set()
+        stopped.set()
         for server, _ in servers:
             server.should_exit = True
         await asyncio.gather(*running, waiting)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,8 +25,6 @@ def serve(
     _log_plainly()
     settings = load_settings(config, _overrides(data_dir, host, port, otlp_port))
     with Server(settings) as server:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: server.stop())
         say(f"dashboard  {server.url}\nOTLP/HTTP  {server.otlp_url}\ndata       {settings.data_dir.resolve()}")
         server.run()
 

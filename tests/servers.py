@@ -74,6 +74,11 @@ class ServeProcess:
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal and go on."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Stop cleanly; returns the exit code."""
         assert self._process is not None

@@ -42,6 +42,15 @@ def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) -> None:
         wait_until(lambda: server.get("/api/v1/summary", window="3650d")["output_tokens"] == 56, "56 tokens")
 
 
+def test_many_signals_at_once_end_it_as_one_does(tmp_path: Path) -> None:
+    """A terminal and a wrapper such as `uv run` each pass Ctrl-C on."""
+    with ServeProcess(tmp_path / "data") as server:
+        for number in (signal.SIGTERM, signal.SIGINT) * 20:
+            server.signal(number)
+        assert server.stop() == 0
+        assert "Traceback" not in server.log
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "::", "example.org"])  # noqa: S104
 def test_binding_beyond_loopback_is_refused_until_there_is_login(tmp_path: Path, host: str) -> None:
     done = andon("serve", "--data-dir", str(tmp_path), "--host", host)

@@ -166,6 +166,15 @@ def test_one_failing_endpoint_is_told_where_its_part_stands(open_page: OpenPage,
     expect(page.locator("#checklist .check")).to_have_count(3)
 
 
+def test_a_checklist_that_cannot_be_read_is_unknown_and_not_as_it_was(open_page: OpenPage, board: BoardServer) -> None:
+    board.answers["checklist"]["worst"] = "ok"
+    page = open_page().page
+    expect(page.locator("#worst-lamp")).to_have_attribute("data-status", "ok")
+    board.answers["checklist"] = None
+    expect(page.locator("#worst-lamp .word")).to_have_text("UNKNOWN", timeout=15_000)
+    expect(page.locator("#worst-lamp .what")).to_have_text("the checklist cannot be read")
+
+
 def test_lamps_have_words_and_shapes_and_unknown_is_not_green(open_page: OpenPage) -> None:
     page = open_page().page
     for name, status, word in (("cdc", "fail", "FAIL"), ("tco", "unknown", "UNKNOWN"), ("observability", "ok", "OK")):
@@ -178,6 +187,8 @@ def test_lamps_have_words_and_shapes_and_unknown_is_not_green(open_page: OpenPag
         for status in ("ok", "fail", "unknown")
     }
     assert len(set(colours.values())) == 3
+    words = page.locator("[data-check] h3 .word").all_inner_texts()
+    assert words == ["FAIL", "UNKNOWN", "OK"], "the worst stands first"
     expect(page.locator("#worst-lamp")).to_have_attribute("data-status", "fail")
     expect(page).to_have_title("FAIL · Andon")
 

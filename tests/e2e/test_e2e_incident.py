@@ -108,7 +108,7 @@ def test_the_headline_changes_while_the_demo_runs(demo: Demo, browser: Browser) 
     first = number()
     wait_until(lambda: number() not in (None, first), "the headline moves without a reload")
     assert "output tok/s per $/h" in page.inner_text("body")
-    assert page.locator(".js-plotly-plot").count() >= 1
+    page.locator(".js-plotly-plot").first.wait_for(timeout=30_000)
     assert errors == []
     page.close()
 

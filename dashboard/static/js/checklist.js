@@ -3,7 +3,7 @@
 import { ageElement, showTime } from "./clock.js";
 import { $, el, keyed, rebuilt, setAttribute, setText } from "./dom.js";
 import { UNKNOWN } from "./format.js";
-import { lamp, lampOf, showLamp, state, word, worst } from "./lamp.js";
+import { lamp, lampOf, showLamp, state, word, worst, worstFirst } from "./lamp.js";
 import { announce } from "./live.js";
 import { prose } from "./prose.js";
 
@@ -11,11 +11,17 @@ let lastWorst = null;
 
 /** Shows one answer of /api/v1/checklist. */
 export function showChecklist(answer) {
-  const checks = Array.isArray(answer.checks) ? answer.checks : [];
+  const checks = worstFirst(Array.isArray(answer.checks) ? answer.checks : [], (check) => check?.status);
   keyed($("#checklist .checks"), checks, (check) => String(check?.name), newCheck, showCheck);
   $("#checklist [data-empty]").hidden = checks.length > 0;
   keyed($("#lamp-strip"), checks, (check) => String(check?.name), newStripLamp, showStripLamp);
   showWorst(lampOf(answer.worst ?? answer.status ?? worst(checks.map((check) => check?.status))), checks);
+}
+
+/** Nobody can read the checklist: whatever it said last, its state is now unknown. */
+export function loseChecklist() {
+  showWorst("unknown", []);
+  setText($("#worst-lamp .what"), "the checklist cannot be read");
 }
 
 function showWorst(status, checks) {
@@ -26,7 +32,8 @@ function showWorst(status, checks) {
   showLamp($(".lamp", element), status);
   setText($(".word", element), word(status));
   setText($(".what", element), status === "ok" ? `all ${checks.length} checks` : names || "no check has looked");
-  if (lastWorst !== null && lastWorst !== status) announce(`The checklist is now ${word(status)}: ${names}`);
+  if (lastWorst !== null && lastWorst !== status)
+    announce(`The checklist is now ${word(status)}${names && `: ${names}`}`);
   lastWorst = status;
   document.title = `${word(status)} · Andon`;
 }

@@ -3,7 +3,7 @@
 import { ageElement, showTime, timeElement } from "./clock.js";
 import { $, el, keyed, rebuilt, setAttribute, setText } from "./dom.js";
 import { MINUS, UNKNOWN, amount, count, number } from "./format.js";
-import { lamp, showLamp, state, word } from "./lamp.js";
+import { lamp, showLamp, state, word, worstFirst } from "./lamp.js";
 import { prose } from "./prose.js";
 import { sparkline } from "./sparkline.js";
 
@@ -11,7 +11,7 @@ const HEADROOM = 1.25;
 
 /** Shows one answer of /api/v1/drift. */
 export function showDrift(answer) {
-  const monitors = Array.isArray(answer.monitors) ? answer.monitors : [];
+  const monitors = worstFirst(Array.isArray(answer.monitors) ? answer.monitors : [], (monitor) => monitor?.state);
   keyed($("#drift .monitors"), monitors, (monitor) => String(monitor?.name), newMonitor, showMonitor);
   $("#drift [data-empty]").hidden = monitors.length > 0;
 }

@@ -31,17 +31,16 @@ export function amount(value, digits = 3) {
   const sign = given < 0 ? MINUS : "";
   const [scale, letter] = LARGE.find(([least]) => size >= least) ?? [1, ""];
   const scaled = size / scale;
-  if (scaled < 1e-4 || scaled >= 1e6)
-    return (
-      sign +
-      scaled
-        .toExponential(Math.max(0, digits - 1))
-        .replace("e", "×10^")
-        .replace("+", "")
-    );
+  if (scaled < 1e-4 || scaled >= 1e6) return sign + scientific(size, digits);
   const whole = Math.floor(Math.log10(scaled)) + 1;
   const text = scaled.toFixed(Math.min(20, Math.max(0, digits - whole)));
   return sign + grouped(text) + (letter && `${THIN}${letter}`);
+}
+
+function scientific(size, digits) {
+  const [figures, power] = size.toExponential(Math.max(0, digits - 1)).split("e");
+  const raised = [...power].map((sign) => ({ "-": "⁻", "+": "" })[sign] ?? "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign]).join("");
+  return `${figures} × 10${raised}`;
 }
 
 /** A whole count with every digit: 12 345 678. */

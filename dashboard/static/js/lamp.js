@@ -38,6 +38,12 @@ export function worst(values) {
   return ranks.length ? (RANK[Math.max(...ranks)] ?? "unknown") : "unknown";
 }
 
+/** The given items with those of most concern first; equals keep their order. */
+export function worstFirst(items, stateOf) {
+  const rank = (item) => RANK.indexOf(lampOf(stateOf(item)));
+  return [...items].sort((a, b) => rank(b) - rank(a));
+}
+
 /** A new lamp. */
 export function lamp(value) {
   const use = svg("use");

@@ -5,13 +5,15 @@ import { $, setText } from "./dom.js";
 import { age } from "./format.js";
 
 const STALE_AFTER_MS = 7000;
+/** Failed attempts in a row after which what is shown no longer counts as known. */
+export const LOST_ATTEMPTS = 2;
 const endpoints = new Map();
 let spoken = "connecting";
 
 /** An endpoint answered. */
 export function answered(name) {
   endpoints.set(name, { at: Date.now(), failure: null, attempts: 0 });
-  note(name, null);
+  note(name, null, 0);
   showLive();
 }
 
@@ -19,13 +21,13 @@ export function answered(name) {
 export function failed(name, failure, attempts) {
   const before = endpoints.get(name);
   endpoints.set(name, { at: before?.at ?? null, failure, attempts });
-  note(name, failure);
+  note(name, failure, attempts);
   showLive();
 }
 
-function note(name, failure) {
+function note(name, failure, attempts) {
   const element = $(`[data-problem="${name}"]`);
-  if (!element) return;
+  element.closest("section").toggleAttribute("data-stale", attempts >= LOST_ATTEMPTS);
   element.hidden = !failure || failure.away;
   setText(element, failure ? `This part is not current: ${failure.message}` : "");
 }
@@ -34,7 +36,7 @@ function note(name, failure) {
 export function showLive() {
   const summary = endpoints.get("summary");
   const since = summary?.at ? Date.now() - summary.at : null;
-  const away = summary?.failure && summary.attempts >= 2;
+  const away = summary?.failure && summary.attempts >= LOST_ATTEMPTS;
   const now = away || (since !== null && since > STALE_AFTER_MS) ? "stale" : since === null ? "connecting" : "live";
   document.body.dataset.live = now;
   setText($("#live .word"), now);

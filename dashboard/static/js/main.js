@@ -2,7 +2,7 @@
 
 import { showAlerts } from "./alerts.js";
 import { bindChart, redraw, showChart } from "./chart.js";
-import { showChecklist } from "./checklist.js";
+import { loseChecklist, showChecklist } from "./checklist.js";
 import { Poller } from "./client.js";
 import { learnServerTime, startClock } from "./clock.js";
 import { bindCopy } from "./copy.js";
@@ -10,7 +10,7 @@ import { $, setText } from "./dom.js";
 import { showDrift } from "./drift.js";
 import { spanSeconds, zone } from "./format.js";
 import { showHeadline } from "./headline.js";
-import { answered, failed, showLive } from "./live.js";
+import { LOST_ATTEMPTS, answered, failed, showLive } from "./live.js";
 import { showPools } from "./pools.js";
 import { showTables } from "./tables.js";
 import { bindTheme, bindView, view } from "./view.js";
@@ -39,7 +39,7 @@ function throughputAddress() {
   return `/api/v1/throughput?${query}`;
 }
 
-function poll(name, address, everyMs, show) {
+function poll(name, address, everyMs, show, lose = () => {}) {
   const poller = new Poller(
     address,
     everyMs,
@@ -47,7 +47,10 @@ function poll(name, address, everyMs, show) {
       show(answer);
       answered(name);
     },
-    (failure, attempts) => failed(name, failure, attempts),
+    (failure, attempts) => {
+      failed(name, failure, attempts);
+      if (attempts >= LOST_ATTEMPTS) lose();
+    },
   );
   void poller.now();
   return poller;
@@ -59,7 +62,7 @@ startClock(showLive);
 bindChart();
 const summary = poll("summary", () => `/api/v1/summary?window=${view().window}`, OFTEN_MS, showSummary);
 const throughput = poll("throughput", throughputAddress, OFTEN_MS, (answer) => showChart(answer, view()));
-poll("checklist", () => "/api/v1/checklist", CALM_MS, showChecklist);
+poll("checklist", () => "/api/v1/checklist", CALM_MS, showChecklist, loseChecklist);
 poll("drift", () => "/api/v1/drift", CALM_MS, showDrift);
 poll("alerts", () => "/api/v1/alerts", CALM_MS, showAlerts);
 bindView((changed) => {
