@@ -48,7 +48,7 @@ class Rule:
         """What is compared with what; a rule whose expression changed starts its clocks again."""
         chosen = ", ".join(f"{key}={text}" for key, text in self.labels)
         value = self.value if isinstance(self.value, str) else f"{self.value:g}"
-        return f"{self.signal}{{{chosen}}} {self.op} {value}"
+        return f"{self.signal}{{{chosen}}} {self.op} {value}" if chosen else f"{self.signal} {self.op} {value}"
 
     def matches(self, signal: Signal) -> bool:
         """Whether this rule looks at that signal."""

@@ -23,7 +23,7 @@ from settings import CdcSource
 
 CONFIGURE = (
     "Name the databases whose changes are captured: [[checklist.cdc]] with name and url in andon.toml. "
-    "A role that has pg_monitor is enough: CREATE ROLE andon LOGIN PASSWORD '...'; GRANT pg_monitor TO andon;"
+    "A role that has pg_monitor is enough: `CREATE ROLE andon LOGIN PASSWORD '...'; GRANT pg_monitor TO andon;`"
 )
 
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -64,10 +64,10 @@ def demo(
                 str(rate),
                 *schedule,
             ]
-            with _running(factory):
+            with _running(factory) as stop_factory:
                 if open_browser:
                     webbrowser.open(server.url)
-                server.run()
+                server.run(before_stop=stop_factory)
     if data_dir is None:
         say(f"the data is still there: andon serve --data-dir {folder}   (or delete it)")
 
@@ -83,11 +83,11 @@ def _schedule(incident: bool, after: float, length: float, control_file: Path | 
 
 
 @contextmanager
-def _running(command: list[str]) -> Iterator[None]:
-    """The factory, started and stopped with the block; its unexpected end is told."""
-    # A group of its own: Ctrl-C reaches the server first, which then takes what the factory still sends.
-    stopping = threading.Event()
+def _running(command: list[str]) -> Iterator[Callable[[], None]]:
+    """The factory, started and stopped with the block; its unexpected end is told. Gives what stops it earlier."""
+    # A session of its own: Ctrl-C reaches the server alone, which stops the factory first and takes what it still has.
     factory = subprocess.Popen(command, start_new_session=True)  # noqa: S603  our own module
+    stopping = threading.Event()
 
     def watch() -> None:
         code = factory.wait()
@@ -96,9 +96,8 @@ def _running(command: list[str]) -> Iterator[None]:
 
     watcher = threading.Thread(target=watch, name="factory", daemon=True)
     watcher.start()
-    try:
-        yield
-    finally:
+
+    def stop() -> None:
         stopping.set()
         if factory.poll() is None:
             factory.terminate()
@@ -106,3 +105,8 @@ def _running(command: list[str]) -> Iterator[None]:
         if factory.poll() is None:
             factory.kill()
             watcher.join()
+
+    try:
+        yield stop
+    finally:
+        stop()

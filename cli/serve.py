@@ -83,9 +83,13 @@ class Server:
         """Address of the OTLP/HTTP receiver."""
         return f"http://{_shown_host(self.settings.server.host)}:{self._otlp.getsockname()[1]}"
 
-    def run(self) -> None:
-        """Serve until SIGTERM, Ctrl-C or `stop()`, then let requests finish. Call it from the main thread."""
-        asyncio.run(self._serve())
+    def run(self, before_stop: Callable[[], object] = lambda: None) -> None:
+        """Serve until SIGTERM, Ctrl-C or `stop()`, then let requests finish. Call it from the main thread.
+
+        Args:
+            before_stop: called when the end is asked for, while requests are still taken.
+        """
+        asyncio.run(self._serve(before_stop))
 
     def stop(self) -> None:
         """Ask `run()` to end; may be called from a signal handler or another thread."""
@@ -139,7 +143,7 @@ class Server:
         announcement.write_text(json.dumps({"pid": os.getpid(), "url": self.url, "otlp_url": self.otlp_url}))
         parts.callback(lambda: announcement.unlink(missing_ok=True))
 
-    async def _serve(self) -> None:
+    async def _serve(self, before_stop: Callable[[], object]) -> None:
         servers = [
             (_Quiet(_config(create_app(self._board))), self._http),
             (_Quiet(_config(self._intake.receiver.app())), self._otlp),
@@ -154,6 +158,7 @@ class Server:
         waiting = asyncio.create_task(stopped.wait())
         await asyncio.wait([*running, waiting], return_when=asyncio.FIRST_COMPLETED)
         stopped.set()
+        await asyncio.to_thread(before_stop)
         for server, _ in servers:
             server.should_exit = True
         await asyncio.gather(*running, waiting)

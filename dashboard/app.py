@@ -61,6 +61,8 @@ async def _with_security_headers(request: Request, call_next: Callable[[Request]
     response = await call_next(request)
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
+    # After an upgrade a browser must not mix old and new modules: it asks, and is mostly answered 304.
+    response.headers.setdefault("Cache-Control", "no-cache")
     return response
 
 

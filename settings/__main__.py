@@ -1,4 +1,4 @@
-"""`python -m settings`: print `docs/settings.md`, made from the settings themselves, so that it is never out of date."""
+"""`python -m settings` prints `docs/settings.md`, made from the settings themselves, so that it is never stale."""
 
 from __future__ import annotations
 

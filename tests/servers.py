@@ -74,7 +74,7 @@ class ServeProcess:
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
-    def signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """Send a signal and go on."""
         assert self._process is not None
         self._process.send_signal(number)

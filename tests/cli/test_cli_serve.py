@@ -46,7 +46,7 @@ def test_many_signals_at_once_end_it_as_one_does(tmp_path: Path) -> None:
     """A terminal and a wrapper such as `uv run` each pass Ctrl-C on."""
     with ServeProcess(tmp_path / "data") as server:
         for number in (signal.SIGTERM, signal.SIGINT) * 20:
-            server.signal(number)
+            server.send_signal(number)
         assert server.stop() == 0
         assert "Traceback" not in server.log
 

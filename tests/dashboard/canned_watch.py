@@ -124,7 +124,7 @@ def alerts() -> Json:
         "rule": "check failed",
         "severity": "critical",
         "labels": cdc,
-        "expression": "checklist.state{} == fail",
+        "expression": "checklist.state == FAIL",
         "state": "firing",
         "value": "fail",
         "no_data": False,
