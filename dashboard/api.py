@@ -16,7 +16,7 @@ from dashboard.parameters import check_points, parse_span, parse_time
 from drift.baseline import BaselineRefusedError
 from drift.capture import capture
 from drift.status import BaselineStatus, MonitorStatus, baseline_status, read_status
-from economics.answers import PoolLine, Rates, Row, Series, Unpriced, Window
+from economics.answers import PoolLine, Quantities, Row, Series, Unpriced, Window
 
 router = APIRouter(prefix="/api/v1", tags=["api"])
 
@@ -34,30 +34,12 @@ class WindowJson:
         return cls(window.start, window.end, window.seconds)
 
 
-@dataclass(frozen=True)
-class SummaryJson:
-    """The headline with what it rests on, and the tables."""
+@dataclass(frozen=True, kw_only=True)
+class SummaryJson(Quantities):
+    """The headline with what it rests on, and the tables; `coverage` is the share of tokens whose cost is known."""
 
     now: datetime
     window: WindowJson
-    tps_per_usd_h: float | None
-    tokens_per_usd: float | None
-    usd_per_mtok_blended: float | None
-    usd_per_mtok_output: float | None
-    usd_per_hour: float | None
-    tps: Rates
-    tokens_total: int
-    tokens_computed: int
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-    cache_write_tokens: int
-    reasoning_tokens: int
-    cached_share: float | None
-    calls: int
-    errors: int
-    calls_without_usage: int
-    usd: str | None
     token_kind: str
     vantage: tuple[str, ...]
     basis: tuple[str, ...]
@@ -94,34 +76,17 @@ def summary(
     now = board.now()
     seconds = parse_span("window", window).total_seconds() if window else board.settings.window_seconds
     answer = board.reports.summary(board.reports.live_window(now, seconds))
-    q = answer.quantities
+    coverage = answer.quantities.cost_coverage
     return SummaryJson(
+        **vars(answer.quantities),
         now=now,
         window=WindowJson.of(answer.window),
-        tps_per_usd_h=q.tps_per_usd_h,
-        tokens_per_usd=q.tokens_per_usd,
-        usd_per_mtok_blended=q.usd_per_mtok_blended,
-        usd_per_mtok_output=q.usd_per_mtok_output,
-        usd_per_hour=q.usd_per_hour,
-        tps=q.tps,
-        tokens_total=q.tokens_total,
-        tokens_computed=q.tokens_computed,
-        input_tokens=q.input_tokens,
-        output_tokens=q.output_tokens,
-        cache_read_tokens=q.cache_read_tokens,
-        cache_write_tokens=q.cache_write_tokens,
-        reasoning_tokens=q.reasoning_tokens,
-        cached_share=q.cached_share,
-        calls=q.calls,
-        errors=q.errors,
-        calls_without_usage=q.calls_without_usage,
-        usd=None if q.usd is None else f"{q.usd:f}",
         token_kind=answer.token_kind,
         vantage=answer.vantage,
         basis=answer.basis,
         basis_text=answer.basis_text,
-        coverage=q.cost_coverage,
-        qualifier=qualifier(answer.token_kind, answer.vantage, answer.basis_text, answer.window, q.cost_coverage),
+        coverage=coverage,
+        qualifier=qualifier(answer.token_kind, answer.vantage, answer.basis_text, answer.window, coverage),
         models=answer.models,
         pipelines=answer.pipelines,
         pools=answer.pools,

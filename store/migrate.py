@@ -26,8 +26,8 @@ def migrate(telemetry: TelemetryStore, control: ControlStore) -> None:
     upgrade(telemetry.engine, "telemetry")
 
 
-def upgrade(engine: sa.Engine, kind: str) -> None:
-    """Migrate one store; `kind` is `telemetry` or `control`, the folder under `migrations/`."""
+def upgrade(engine: sa.Engine, kind: str, to: str = "head") -> None:
+    """Migrate one store up to a revision; `kind` is `telemetry` or `control`, the folder under `migrations/`."""
     config = _config(kind)
     scripts = ScriptDirectory.from_config(config)
     with engine.connect() as connection:
@@ -40,7 +40,7 @@ def upgrade(engine: sa.Engine, kind: str) -> None:
                 "Upgrade Andon, or choose another --data-dir"
             )
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
 
 
 def head_revision(kind: str) -> str | None:

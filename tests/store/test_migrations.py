@@ -1,5 +1,7 @@
 """Both stores come to this version's schema by themselves, and are never opened by an older version."""
 
+from pathlib import Path
+
 import pytest
 import sqlalchemy as sa
 
@@ -33,3 +35,31 @@ def test_a_newer_store_is_refused_with_what_to_do(kind: str, telemetry: Telemetr
         connection.execute(sa.text(f"INSERT INTO andon_{kind}_version (version_num) VALUES ('9999')"))
     with pytest.raises(NewerDataError, match=r"revision 9999.*written by a newer version.*--data-dir"):
         upgrade(engine, kind)
+
+
+def test_an_older_store_is_brought_up_to_date_and_keeps_what_it_holds(tmp_path: Path) -> None:
+    store = ControlStore(f"sqlite:///{tmp_path / 'control.sqlite'}")
+    upgrade(store.engine, "control", to="0002")
+    with store.engine.begin() as connection:
+        assert current_revision(connection, "control") == "0002"
+        row = "'kept', 'q', '2026-11-01 12:00:00', '2026-11-01 12:00:00'"
+        connection.execute(sa.text(f"INSERT INTO drift_monitors (monitor, question, since, looked_at) VALUES ({row})"))
+    upgrade(store.engine, "control")
+    with store.engine.connect() as connection:
+        assert current_revision(connection, "control") == head_revision("control")
+        assert connection.execute(sa.text("SELECT monitor FROM drift_monitors")).scalars().all() == ["kept"]
+    store.close()
+
+
+def test_a_migration_that_fails_halfway_leaves_the_store_as_it_was(tmp_path: Path) -> None:
+    store = ControlStore(f"sqlite:///{tmp_path / 'control.sqlite'}")
+    upgrade(store.engine, "control", to="0003")
+    with store.engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE outbox (in_the_way INTEGER)"))
+        before = set(sa.inspect(connection).get_table_names())
+    with pytest.raises(sa.exc.OperationalError, match="already exists"):
+        upgrade(store.engine, "control")
+    with store.engine.connect() as connection:
+        assert set(sa.inspect(connection).get_table_names()) == before
+        assert current_revision(connection, "control") == "0003"
+    store.close()
