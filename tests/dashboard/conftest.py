@@ -15,7 +15,8 @@ from tests.dashboard import canned
 from tests.dashboard.board_app import BoardServer
 
 
-@pytest.fixture(scope="session")
+# Playwright keeps an event loop running in this thread while it is open: it is closed before other tests need theirs.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium as the machine has it, or as Playwright installed it."""
     with sync_playwright() as playwright:
