@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import ipaddress
 import json
 import logging
@@ -16,7 +15,6 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -28,6 +26,7 @@ from alerts.evaluator import Evaluator
 from alerts.rules import load_rules
 from checklist.runner import ChecklistRunner
 from cli.background import Periodic
+from cli.ownership import owned
 from cli.wiring import Signals, checklist_facts
 from collector.intake import Intake
 from dashboard.app import create_app
@@ -38,7 +37,6 @@ from economics.prices import input_bands
 from economics.report import Reports
 from settings import Settings, SettingsError
 from store.control import ControlStore
-from store.errors import StoreError
 from store.migrate import migrate
 from store.telemetry import TelemetryStore
 
@@ -98,7 +96,7 @@ class Server:
     def health(self) -> dict[str, Any]:
         """Counts of the collector and of the background work."""
         return {
-            "collector": self._intake.health(),
+            "collector": {"alive": self._intake.alive, **self._intake.health()},
             "background": {periodic.name: periodic.health() for periodic in self._periodics},
         }
 
@@ -125,7 +123,11 @@ class Server:
         evaluator = Evaluator(control, rules, Signals(reports, control, settings), dashboard_url=self.url)
         parts.callback(evaluator.release)
         self._periodics = [
-            Periodic("fold", settings.collector.fold_seconds, fold.run_once),
+            Periodic(
+                "fold",
+                settings.collector.fold_seconds,
+                lambda now: fold.run_once(now, self._intake.waiting_since(now)),
+            ),
             Periodic(
                 "drift",
                 settings.drift.poll_seconds,
@@ -194,33 +196,6 @@ def refuse_public_bind(host: str) -> None:
             "(127.0.0.1, ::1 or localhost). To reach it from elsewhere, use an SSH tunnel: "
             "ssh -L 8300:127.0.0.1:8300 THIS-MACHINE"
         )
-
-
-@contextmanager
-def owned(data_dir: Path) -> Iterator[None]:
-    """Hold a data directory for this process alone; the embedded engine allows one.
-
-    Raises:
-        StoreError: another process holds it, or it cannot be made.
-    """
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        handle = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise StoreError(
-            f"the data directory {data_dir} cannot be used: {error.strerror}; choose another with --data-dir"
-        ) from None
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StoreError(
-                f"the data directory {data_dir} is in use by another Andon process; stop it, ask it over its API, "
-                "or choose another with --data-dir"
-            ) from None
-        yield
-    finally:
-        os.close(handle)
 
 
 def _listen(host: str, port: int, setting: str) -> socket.socket:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from cli.serve import owned
+from cli.ownership import is_owned, owned
 from settings import Settings
 from store.control import ControlStore
 from store.migrate import migrate
@@ -52,6 +52,8 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
 
 def running_server(data_dir: Path) -> str | None:
     """Address of the server that runs on `data_dir`, if one does and answers `/healthz`."""
+    if not is_owned(data_dir):
+        return None
     try:
         announced = json.loads((data_dir / "server.json").read_text(encoding="utf-8"))
         url = str(announced["url"])

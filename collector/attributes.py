@@ -23,6 +23,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from collector.columns import TypedColumn, ValueKind
 
 LARGEST_COUNT = 2**62
+KEPT_BYTES = 1024
 _DIGITS = r"^[0-9]{1,18}$"
 
 
@@ -117,10 +118,12 @@ def _nested_text(value: dict[str, Any] | None) -> str:
         return ""
     if value["bytes_value"] is not None:
         return base64.b64encode(value["bytes_value"]).decode()
-    if value["array_value"] is not None:
-        return _array_text(tuple(value["array_value"]["values"]))
-    if value["kvlist_value"] is not None:
-        return _kvlist_text(tuple(value["kvlist_value"]["values"]))
+    for kind, text_of in (("array_value", _array_text), ("kvlist_value", _kvlist_text)):
+        if value[kind] is not None:
+            items = tuple(value[kind]["values"])
+            # Short values repeat and are kept; long ones would fill the memory.
+            keep = sum(map(len, items)) <= KEPT_BYTES
+            return text_of(items) if keep else text_of.__wrapped__(items)
     return ""
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from ptars import HandlerPool
@@ -40,6 +42,9 @@ _traces = _pool.get_for_message(trace_service_pb2.ExportTraceServiceRequest.DESC
 _logs = _pool.get_for_message(logs_service_pb2.ExportLogsServiceRequest.DESCRIPTOR)
 
 
+Decoder = Callable[[bytes, int], "Decoded"]
+
+
 class UndecodableError(ValueError):
     """The body is not the protobuf message that its path promises."""
 
@@ -56,6 +61,20 @@ class Decoded:
         return sum(self.refused.values())
 
 
+def _whole(decode: Decoder) -> Decoder:
+    """Nested values are opened late; a fault in one makes the whole body undecodable, as the official classes say."""
+
+    @wraps(decode)
+    def decoded(body: bytes, now_nanos: int) -> Decoded:
+        try:
+            return decode(body, now_nanos)
+        except (DecodeError, RecursionError) as error:
+            raise UndecodableError(f"a nested value: {error}") from None
+
+    return decoded
+
+
+@_whole
 def decode_traces(body: bytes, now_nanos: int) -> Decoded:
     """Decode one ExportTraceServiceRequest into rows of `SPAN_SCHEMA`.
 
@@ -94,6 +113,7 @@ def decode_traces(body: bytes, now_nanos: int) -> Decoded:
     return _refuse(columns, _span_faults(spans, now_nanos), SPAN_SCHEMA)
 
 
+@_whole
 def decode_logs(body: bytes, now_nanos: int) -> Decoded:
     """Decode one ExportLogsServiceRequest into rows of `OBSERVATION_SCHEMA`, one per observed signal.
 
@@ -249,6 +269,3 @@ def _time(nanos: pa.UInt64Array) -> pa.TimestampArray:
 
 def _small(codes: pa.Int32Array) -> pa.UInt8Array:
     return pc.if_else(pc.and_(pc.greater_equal(codes, 0), pc.less_equal(codes, 255)), codes, 0).cast(pa.uint8())
-
-
-Decoder = Callable[[bytes, int], Decoded]

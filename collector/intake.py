@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from collector.columns import OBSERVATION_SCHEMA, SPAN_SCHEMA
@@ -52,6 +53,17 @@ class Intake:
             journal.close()
         for writer in self._writers.values():
             writer.stop()
+
+    @property
+    def alive(self) -> bool:
+        """Whether every journal and writer still works."""
+        journals, writers = self._journals.values(), self._writers.values()
+        return all(journal.alive for journal in journals) and all(writer.alive for writer in writers)
+
+    def waiting_since(self, now: datetime) -> datetime | None:
+        """When the oldest acknowledged span that is not in the store yet was taken; None when there is none."""
+        age = self._journals["spans"].state().oldest_age_seconds
+        return None if age is None else now - timedelta(seconds=age)
 
     def health(self) -> dict[str, Any]:
         """Counts since start, and what waits in the journal; names are stable, they are shown at `/metrics`."""

@@ -83,7 +83,8 @@ class Journal:
         """What is on disk now."""
         paths = [*self.folder.glob(f"*{SEALED}"), *self.folder.glob(f"*{OPEN}")]
         sizes = {path: _size(path) for path in paths}
-        oldest = min((int(path.name.split("-")[0]) for path in sizes), default=None)
+        made = (path.name.split("-")[0] for path in sizes)
+        oldest = min((int(nanos) for nanos in made if nanos.isdecimal()), default=None)
         age = None if oldest is None else max(0.0, (time.time_ns() - oldest) / 1e9)
         return JournalState(sum(sizes.values()), len(sizes), age)
 
@@ -95,6 +96,11 @@ class Journal:
         segment.rename(target)
         sync_folder(self.folder)
         return target
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still works."""
+        return self._thread.is_alive()
 
     def close(self) -> None:
         """Write what is queued, seal the open segment and stop the thread."""
@@ -114,7 +120,8 @@ class Journal:
             group = self._next_group()
             if None in group:
                 running = False
-            appends = [item for item in group if item is not None]
+            # A sender that has gone no longer waits; what it sent is not acknowledged and need not be kept.
+            appends = [item for item in group if item is not None and item[1].set_running_or_notify_cancel()]
             if appends:
                 self._write(appends)
             if self._segment is not None and (
@@ -144,7 +151,7 @@ class Journal:
             for rows, _ in appends:
                 self._segment.write(rows)
             self._segment.sync()
-        except (OSError, pa.ArrowException, JournalFullError) as error:
+        except Exception as error:  # noqa: BLE001  whatever went wrong, nothing of it was acknowledged
             self._abandon()
             for _, done in appends:
                 done.set_exception(error)

@@ -26,6 +26,9 @@ from collector.journal import Journal
 
 log = logging.getLogger(__name__)
 
+READ_SECONDS = 30.0
+LOOPBACK_NAMES = {"127.0.0.1", "localhost", "::1", ""}
+
 
 @dataclass
 class ReceiverCounts:
@@ -52,8 +55,8 @@ class Receiver:
         self._spans = spans
         self._observations = observations
         self._max_body = max_body_bytes
-        self._max_in_flight = max_in_flight_bytes
-        self._in_flight = 0
+        self.max_in_flight_bytes = max_in_flight_bytes
+        self.in_flight_bytes = 0
         self._decoding = ThreadPoolExecutor(2, thread_name_prefix="decode")
 
     def app(self) -> Starlette:
@@ -83,13 +86,14 @@ class Receiver:
     async def _take(self, request: Request, decode: Decoder, journal: Journal) -> tuple[int, dict[str, int]]:
         """Decode and journal one request; (rows on disk, items refused by reason)."""
         _require_protobuf(request)
-        held = _declared_length(request, self._max_body)
-        if self._in_flight + held > self._max_in_flight:
-            raise RefusalError(503, "in_flight", "too many bytes in flight; retry")
-        self._in_flight += held
+        held = _Held(self)
         try:
-            body = await _read_body(request, self._max_body)
+            async with asyncio.timeout(READ_SECONDS):
+                body = await _read_body(request, self._max_body, held)
             loop = asyncio.get_running_loop()
+            if request.headers.get("content-encoding", "").strip().lower() == "gzip":
+                body = await loop.run_in_executor(self._decoding, gunzip, body, self._max_body)
+                held.take(len(body))
             try:
                 decoded = await loop.run_in_executor(self._decoding, decode, body, time.time_ns())
             except UndecodableError as error:
@@ -99,8 +103,10 @@ class Receiver:
                     await asyncio.wrap_future(journal.append(decoded.rows))
                 except (OSError, RuntimeError) as error:
                     raise RefusalError(503, "journal", f"cannot store now, retry: {error}") from None
+        except TimeoutError:
+            raise RefusalError(503, "slow_body", f"the body did not arrive within {READ_SECONDS:g} s; retry") from None
         finally:
-            self._in_flight -= held
+            held.release()
         self.counts.refused_items.update(decoded.refused)
         return decoded.rows.num_rows, decoded.refused
 
@@ -108,6 +114,7 @@ class Receiver:
         async def answer(request: Request) -> Response:
             self.counts.requests += 1
             try:
+                _require_loopback(request)
                 return await handle(request)
             except RefusalError as error:
                 self.counts.refused_requests[error.reason] += 1
@@ -134,6 +141,12 @@ class Receiver:
         return refusal(503, "an internal error; retry", _media_type(request))
 
 
+def _require_loopback(request: Request) -> None:
+    """A name that a foreign page made resolve to this machine is not one that a sender here uses."""
+    if (request.url.hostname or "") not in LOOPBACK_NAMES:
+        raise RefusalError(403, "host", f"host {request.url.hostname!r} is refused: Andon takes loopback only")
+
+
 def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "").split(";")[0].strip().lower()
 
@@ -146,28 +159,47 @@ def _require_protobuf(request: Request) -> None:
         raise RefusalError(415, "media_type", f"content-type {media_type!r} is not taken; send {PROTOBUF}")
 
 
-def _declared_length(request: Request, limit: int) -> int:
-    text = request.headers.get("content-length")
-    if text is None:
-        return limit
-    if not text.isdigit():
-        raise RefusalError(400, "content_length", f"content-length {text!r} is not a number")
-    if int(text) > limit:
-        raise _too_large(limit)
-    return int(text)
+class _Held:
+    """The bytes that one request holds of the receiver's budget, taken as they come."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._bytes = 0
+
+    def take(self, count: int) -> None:
+        """Hold `count` bytes more.
+
+        Raises:
+            RefusalError: 503 when the budget of all requests is spent.
+        """
+        self._bytes += count
+        self._receiver.in_flight_bytes += count
+        if self._receiver.in_flight_bytes > self._receiver.max_in_flight_bytes:
+            raise RefusalError(503, "in_flight", "too many bytes in flight; retry")
+
+    def release(self) -> None:
+        """Give everything back."""
+        self._receiver.in_flight_bytes -= self._bytes
+        self._bytes = 0
 
 
-async def _read_body(request: Request, limit: int) -> bytes:
-    """The body, decompressed; refused as soon as either form is over the limit."""
+async def _read_body(request: Request, limit: int, held: _Held) -> bytes:
+    """The body as it was sent; refused as soon as it is known to be over the limit."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "", "gzip"}:
         raise RefusalError(415, "content_encoding", f"content-encoding {encoding!r} is not taken; use gzip or none")
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal():
+        raise RefusalError(400, "content_length", f"content-length {declared!r} is not a number")
+    if int(declared) > limit:
+        raise _too_large(limit)
     chunks = bytearray()
     async for chunk in request.stream():
+        held.take(len(chunk))
         chunks += chunk
         if len(chunks) > limit:
             raise _too_large(limit)
-    return gunzip(bytes(chunks), limit) if encoding == "gzip" else bytes(chunks)
+    return bytes(chunks)
 
 
 def gunzip(compressed: bytes, limit: int) -> bytes:

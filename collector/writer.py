@@ -68,6 +68,11 @@ class Writer:
         for segment in self._journal.sealed():
             self._move(segment)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still works."""
+        return self._thread.is_alive()
+
     def _run(self) -> None:
         pause = FIRST_PAUSE_SECONDS
         while True:
@@ -79,7 +84,7 @@ class Writer:
                 pause = FIRST_PAUSE_SECONDS
             except Exception as error:  # noqa: BLE001  any failure of the store leaves the segment and is tried again
                 self.counts.failed_inserts += 1
-                self.counts.last_error = str(error).splitlines()[0][:300]
+                self.counts.last_error = (str(error) or type(error).__name__).splitlines()[0][:300]
                 log.warning("insert into %s failed, next try in %.1f s: %s", self._table, pause, self.counts.last_error)
                 if not stopping:
                     self._stopping.wait(pause)

@@ -16,7 +16,7 @@ from dashboard.parameters import check_points, parse_span, parse_time
 from drift.baseline import BaselineRefusedError
 from drift.capture import capture
 from drift.status import BaselineStatus, MonitorStatus, baseline_status, read_status
-from economics.answers import PoolLine, Quantities, Row, Series, Unpriced, Window
+from economics.answers import PoolLine, Quantities, Row, Series, Summary, Unpriced, Window
 
 router = APIRouter(prefix="/api/v1", tags=["api"])
 
@@ -86,7 +86,7 @@ def summary(
         basis=answer.basis,
         basis_text=answer.basis_text,
         coverage=coverage,
-        qualifier=qualifier(answer.token_kind, answer.vantage, answer.basis_text, answer.window, coverage),
+        qualifier=qualifier(answer),
         models=answer.models,
         pipelines=answer.pipelines,
         pools=answer.pools,
@@ -118,14 +118,16 @@ def throughput(
     )
 
 
-def qualifier(
-    token_kind: str, vantage: tuple[str, ...], basis_text: str, window: Window, coverage: float | None
-) -> str:
+def qualifier(answer: Summary) -> str:
     """The line under the headline: what kind of tokens, seen from where, at what cost, over what, how completely."""
-    parts = [f"{token_kind} tokens", f"seen by {' and '.join(vantage)}" if vantage else "no calls seen"]
-    parts.append(basis_text or "no cost known: add [[pools]] to andon.toml, or name the provider on the spans")
-    parts.append(f"last {_length(window.seconds)}")
-    parts.append("coverage unknown" if coverage is None else f"cost known for {100 * coverage:.3g} % of tokens")
+    found, seen = answer.quantities, " and ".join(answer.vantage)
+    parts = [f"{answer.token_kind} tokens", f"seen by {seen}" if seen else "no calls seen"]
+    parts.append(answer.basis_text or "no cost known: add [[pools]] to andon.toml, or name the provider on the spans")
+    parts.append(f"last {_length(answer.window.seconds)}")
+    covered = found.cost_coverage
+    parts.append("coverage unknown" if covered is None else f"cost known for {100 * covered:.3g} % of tokens")
+    if found.calls_without_usage:
+        parts.append(f"{found.calls_without_usage} of {found.calls} calls report no tokens")
     return " · ".join(parts)
 
 

@@ -35,8 +35,12 @@ def ready(board: BoardParameter) -> Response:
         board.telemetry.rows("SELECT count() AS n FROM folded_minutes")
         with board.control.read() as session:
             session.connection().exec_driver_sql("SELECT 1")
+        if not board.health().get("collector", {}).get("alive", True):
+            raise RuntimeError("a thread of the collector has ended; restart andon serve")
     except Exception as error:  # noqa: BLE001  whatever is wrong with a store, the answer is: not ready
-        return JSONResponse({"status": "not ready", "reason": str(error).splitlines()[0][:200]}, 503)
+        return JSONResponse(
+            {"status": "not ready", "reason": (str(error) or type(error).__name__).splitlines()[0][:200]}, 503
+        )
     return JSONResponse({"status": "ok"})
 
 

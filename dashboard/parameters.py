@@ -9,6 +9,9 @@ _SPAN = re.compile(r"^(\d{1,9})(s|m|h|d)?$")
 _RELATIVE = re.compile(r"^now(?:-(\d{1,9}[smhd]))?$")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, None: 1}
 MOST_POINTS = 2000
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+LONGEST = timedelta(days=3660)
 
 
 class ParameterError(ValueError):
@@ -21,19 +24,25 @@ class ParameterError(ValueError):
 
 def parse_time(field: str, text: str, now: datetime) -> datetime:
     """A UTC time from ISO 8601, Unix seconds, `now` or `now-15m`."""
-    relative = _RELATIVE.match(text)
-    if relative:
-        return now - parse_span(field, relative.group(1)) if relative.group(1) else now
     try:
-        if re.fullmatch(r"\d{9,11}(\.\d+)?", text):
-            return datetime.fromtimestamp(float(text), UTC)
-        # A plus sign that was not escaped arrives as a space.
-        time = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        relative = _RELATIVE.match(text)
+        if relative:
+            time = now - parse_span(field, relative.group(1)) if relative.group(1) else now
+        elif re.fullmatch(r"\d{9,11}(\.\d+)?", text):
+            time = datetime.fromtimestamp(float(text), UTC)
+        else:
+            # A plus sign that was not escaped arrives as a space.
+            time = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except ParameterError:
+        raise
     except (ValueError, OverflowError):
         raise ParameterError(
             field, text, "write ISO 8601 (2026-11-23T04:00:00Z), Unix seconds, now, or now-15m"
         ) from None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    if not EARLIEST <= time <= LATEST:
+        raise ParameterError(field, text, f"times lie between {EARLIEST:%Y} and {LATEST:%Y}")
+    return time
 
 
 def parse_span(field: str, text: str) -> timedelta:
@@ -41,7 +50,10 @@ def parse_span(field: str, text: str) -> timedelta:
     match = _SPAN.match(text)
     if not match or int(match.group(1)) == 0:
         raise ParameterError(field, text, "write seconds, or a number with s, m, h or d, such as 10s or 5m")
-    return timedelta(seconds=int(match.group(1)) * _UNITS[match.group(2)])
+    seconds = int(match.group(1)) * _UNITS[match.group(2)]
+    if seconds > LONGEST.total_seconds():
+        raise ParameterError(field, text, f"at most {LONGEST.days}d")
+    return timedelta(seconds=seconds)
 
 
 def check_points(start: datetime, end: datetime, step: timedelta) -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
-from economics.ledger import KEYS, MINUTE, SERVER_KIND, STATES, SUMS, floor_minute, spans_sql, sql_minute, sql_time
+from economics.ledger import KEYS, MINUTE, STATES, SUMS, floor_minute, spans_sql, sql_minute, sql_time
 from store.telemetry import TelemetryStore
 
 log = logging.getLogger(__name__)
@@ -20,32 +20,48 @@ log = logging.getLogger(__name__)
 # Spans may become visible this long after the insert time they carry.
 LOOK_BACK = timedelta(seconds=30)
 MOST_MINUTES_AT_ONCE = 120
+# A fold that did not run for this long was asleep, and so was the receiver: what it missed is a gap, not silence.
+LONGEST_NAP = timedelta(seconds=90)
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
-# Minutes with spans inserted since :since, and minutes whose mirrors or rollups such a span may have unseated.
-_TOUCHED = f"""
+# Minutes that hold spans inserted since :since and not as many spans as when they were folded, and minutes whose
+# tokens such a span may have unseated: all that hold usage of its trace.
+_TOUCHED = """
+WITH known AS (
+    SELECT minute, argMax(ingested_until, version) AS until, argMax(spans, version) AS held
+    FROM folded_minutes GROUP BY minute
+)
 SELECT t.minute AS minute, max(t.latest) AS newest_span FROM (
-    SELECT toStartOfMinute(end_time) AS minute, max(ingested_at) AS latest
-    FROM spans WHERE ingested_at >= toDateTime64(:since, 9, 'UTC') GROUP BY minute
-    UNION ALL
-    SELECT toStartOfMinute(s.end_time) AS minute, max(fresh.latest) AS latest
+    SELECT toStartOfMinute(end_time) AS minute, max(ingested_at) AS latest, count() AS spans
+    FROM spans WHERE toStartOfMinute(end_time) IN (
+        SELECT DISTINCT toStartOfMinute(end_time) FROM spans WHERE ingested_at >= toDateTime64(:since, 9, 'UTC'))
+    GROUP BY minute
+) AS t LEFT JOIN known AS f ON t.minute = f.minute
+WHERE f.held != t.spans
+GROUP BY t.minute
+UNION ALL
+SELECT t.minute AS minute, max(t.latest) AS newest_span FROM (
+    SELECT toStartOfMinute(s.end_time) AS minute, fresh.latest AS latest
     FROM spans AS s INNER JOIN (
         SELECT trace_id, max(ingested_at) AS latest FROM spans
-        WHERE ingested_at >= toDateTime64(:since, 9, 'UTC') AND usage_role = 'leaf' GROUP BY trace_id
+        WHERE ingested_at >= toDateTime64(:since, 9, 'UTC') AND usage_role != 'none' GROUP BY trace_id
     ) AS fresh ON s.trace_id = fresh.trace_id
-    WHERE s.usage_role = 'rollup' OR (s.usage_role = 'leaf' AND s.kind = {SERVER_KIND})
-    GROUP BY minute
-) AS t
-LEFT JOIN (
-    SELECT minute, argMax(ingested_until, version) AS until, max(version) AS newest
-    FROM folded_minutes GROUP BY minute
-) AS f ON t.minute = f.minute
-WHERE f.newest = 0 OR f.until < t.latest
-GROUP BY t.minute ORDER BY t.minute
+    WHERE s.usage_role != 'none'
+) AS t INNER JOIN known AS f ON t.minute = f.minute
+WHERE f.until < t.latest
+GROUP BY t.minute
 """
 
 # A crash can leave rows of a version that was never published: it must not be used again.
 _NEWEST_VERSION = """
 SELECT greatest((SELECT max(version) FROM folded_minutes), (SELECT max(version) FROM usage_1m)) AS version
+"""
+
+# How many spans minutes hold, asked before they are summed: one that comes in between makes the count differ later,
+# and the minute is folded once more.
+_SPANS = """
+SELECT toStartOfMinute(end_time) AS minute, count() AS spans
+FROM spans WHERE toStartOfMinute(end_time) IN (:minutes) GROUP BY minute
 """
 
 _PUBLISHED = "SELECT minute FROM folded_minutes WHERE minute >= toDateTime(:start, 'UTC') GROUP BY minute"
@@ -78,21 +94,29 @@ class Fold:
         self._version: int = store.rows(_NEWEST_VERSION)[0]["version"]
         self.state: FoldState | None = None
 
-    def run_once(self, now: datetime) -> list[datetime]:
-        """Fold every closed minute that needs it; returns the minutes published."""
+    def run_once(self, now: datetime, waiting_since: datetime | None = None) -> list[datetime]:
+        """Fold every closed minute that needs it; returns the minutes published.
+
+        Args:
+            waiting_since: how old the oldest accepted span is that is not in the store yet. Nothing is known to be
+                silent after it.
+        """
         closed_before = floor_minute(now - self._grace)
         # The engine's clock stamps the spans, so it is asked for the time as well.
         looked_at = self._store.rows("SELECT now64(6, 'UTC') AS now")[0]["now"]
         for row in self._store.rows(_TOUCHED, since=sql_time(self._since)):
-            self._unfolded[row["minute"]] = row["newest_span"]
+            minute = row["minute"]
+            self._unfolded[minute] = max(row["newest_span"], self._unfolded.get(minute, row["newest_span"]))
         closed = sorted(minute for minute in self._unfolded if minute < closed_before)
         for first in range(0, len(closed), MOST_MINUTES_AT_ONCE):
             self._publish(closed[first : first + MOST_MINUTES_AT_ONCE], now)
-        silent = self._silent_minutes(closed_before)
+        if self.state is not None and now - self.state.at > LONGEST_NAP:
+            self._silent_from = floor_minute(now) + MINUTE
+        watched_before = closed_before if waiting_since is None else min(closed_before, floor_minute(waiting_since))
+        silent = self._silent_minutes(watched_before)
         if silent:
-            epoch = datetime(1970, 1, 1, tzinfo=UTC)
-            self._mark(silent, dict.fromkeys(silent, epoch), now)
-        self._silent_from = max(self._silent_from, closed_before)
+            self._mark(silent, dict.fromkeys(silent, _NEVER), {}, self._next_version(now))
+        self._silent_from = max(self._silent_from, watched_before)
         self._since = looked_at - LOOK_BACK
         published = sorted({*closed, *silent})
         self.state = FoldState(now, len(published))
@@ -107,6 +131,7 @@ class Fold:
 
     def _publish(self, minutes: list[datetime], now: datetime) -> None:
         version = self._next_version(now)
+        counted = self._store.rows(_SPANS, minutes=[sql_minute(minute) for minute in minutes])
         columns = ("minute", *KEYS, *SUMS, *STATES)
         source = spans_sql("toStartOfMinute(end_time) IN (:minutes)", "toDateTime(0, 'UTC')")
         self._store.execute(
@@ -117,20 +142,20 @@ class Fold:
             minutes=[sql_minute(minute) for minute in minutes],
             bands=list(self._bands),
         )
-        self._mark(minutes, self._unfolded, now, version)
+        self._mark(minutes, self._unfolded, {row["minute"]: row["spans"] for row in counted}, version)
         for minute in minutes:
             del self._unfolded[minute]
 
     def _mark(
-        self, minutes: list[datetime], latest: dict[datetime, datetime], now: datetime, version: int | None = None
+        self, minutes: list[datetime], latest: dict[datetime, datetime], spans: dict[datetime, int], version: int
     ) -> None:
-        version = version or self._next_version(now)
         self._store.insert(
             "folded_minutes",
             pa.table(
                 {
                     "minute": pa.array(minutes, pa.timestamp("s", "UTC")),
                     "version": pa.array([version] * len(minutes), pa.uint64()),
+                    "spans": pa.array([spans.get(minute, 0) for minute in minutes], pa.uint64()),
                     # Times are read to the microsecond and stored to the nanosecond: round up.
                     "ingested_until": pa.array(
                         [latest[minute] + timedelta(microseconds=1) for minute in minutes], pa.timestamp("ns", "UTC")

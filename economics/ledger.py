@@ -4,8 +4,9 @@ The same expressions fold a closed minute into `usage_1m` and sum the raw rows o
 Every total of Andon reads through `read_usage`.
 
 Rules: a (trace id, span id) stored twice counts once; one response id counts once in a trace; a server's span is a
-mirror, and not counted, when its trace holds a client's usage; an agent's total counts only when nothing below it does.
-A call counts in the minute in which it ends.
+mirror, and not counted, when a client's span of its trace holds it or the same output; a span that holds just the sum
+of its children is their total; an agent's total counts only when nothing below it does. A call counts in the minute in
+which it ends.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ SERVER_KIND = 2
 ERROR_STATUS = 2
 INFERENCE_OPERATIONS = ("chat", "text_completion", "generate_content", "embeddings")
 # A trace's spans may end this far apart and still be recognised as views of the same call.
-TRACE_SPREAD = timedelta(hours=1)
+TRACE_SPREAD = timedelta(minutes=30)
 
 KEYS = ("service", "pipeline", "stage", "provider", "model", "vantage", "input_band")
 SUMS = (
@@ -38,18 +39,35 @@ SUMS = (
 STATES = ("duration_seconds", "time_to_first_token_seconds")
 
 # Spans that end in [:from_time, :to_time), once each, with `counts` = 1 for those whose tokens count.
+# Every rule looks at the whole trace around the window, so that cutting time into minutes changes nothing.
 _COUNTED = """
+WITH around AS (
+    SELECT trace_id, span_id, parent_span_id, kind, usage_role, response_id, pipeline, end_time,
+        ifNull(input_tokens, 0) AS n_in, ifNull(output_tokens, 0) AS n_out
+    FROM spans
+    WHERE usage_role != 'none'
+      AND end_time >= toDateTime64(:from_time, 9, 'UTC') - INTERVAL {spread} SECOND
+      AND end_time < toDateTime64(:to_time, 9, 'UTC') + INTERVAL {spread} SECOND
+    LIMIT 1 BY trace_id, span_id
+)
 SELECT *,
-    usage_role = 'leaf' AND NOT (kind = {server} AND trace_id IN (
-            SELECT trace_id FROM spans
-            WHERE usage_role = 'leaf' AND kind != {server}
-              AND end_time >= toDateTime64(:from_time, 9, 'UTC') - INTERVAL {spread} SECOND
-              AND end_time < toDateTime64(:to_time, 9, 'UTC') + INTERVAL {spread} SECOND))
-    OR usage_role = 'rollup' AND trace_id NOT IN (
-            SELECT trace_id FROM spans
-            WHERE usage_role = 'leaf'
-              AND end_time >= toDateTime64(:from_time, 9, 'UTC') - INTERVAL {spread} SECOND
-              AND end_time < toDateTime64(:to_time, 9, 'UTC') + INTERVAL {spread} SECOND)
+    multiIf(
+        usage_role = 'leaf' AND kind = {server},
+            (trace_id, ifNull(output_tokens, 0)) NOT IN (
+                SELECT trace_id, n_out FROM around WHERE usage_role = 'leaf' AND kind != {server})
+            AND (trace_id, parent_span_id) NOT IN (
+                SELECT trace_id, span_id FROM around WHERE usage_role = 'leaf' AND kind != {server}),
+        usage_role = 'leaf',
+            (trace_id, span_id, ifNull(input_tokens, 0), ifNull(output_tokens, 0)) NOT IN (
+                SELECT trace_id, parent_span_id, sum(n_in), sum(n_out) FROM around
+                WHERE usage_role = 'leaf' AND kind != {server} GROUP BY trace_id, parent_span_id),
+        usage_role = 'rollup',
+            trace_id NOT IN (SELECT trace_id FROM around WHERE usage_role = 'leaf')
+            AND (trace_id, span_id) NOT IN (SELECT trace_id, parent_span_id FROM around WHERE usage_role = 'rollup'),
+        0)
+    AND (response_id = '' OR (trace_id, span_id) IN (
+        SELECT trace_id, argMin(span_id, (pipeline = '', end_time, span_id)) FROM around
+        WHERE response_id != '' GROUP BY trace_id, response_id))
     AS counts,
     counts OR (usage_role = 'none' AND operation IN ({operations})) AS is_call,
     pipeline != '' AND stage = '' AND name = pipeline AS is_run
@@ -59,8 +77,6 @@ FROM (
       AND {minutes}
     LIMIT 1 BY trace_id, span_id
 )
-ORDER BY counts DESC, pipeline = '', span_id
-LIMIT 1 BY trace_id, if(counts AND response_id != '', response_id, hex(span_id))
 """
 
 # The same spans with the keys of the roll-up, and the columns that are summed under names of their own.

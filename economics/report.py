@@ -279,7 +279,7 @@ def _point(bucket: Window, facts: Facts, known: bool, complete: bool) -> Point:
         tps_output=quantities.tps(facts.output_tokens, bucket.seconds),
         tps_input=quantities.tps(facts.input_tokens, bucket.seconds),
         tps_per_usd_h=quantities.tps_per_usd_h(facts, bucket.seconds),
-        usd_per_hour=quantities.usd_per_hour(facts, bucket.seconds),
+        usd_per_hour=quantify(facts, bucket.seconds).usd_per_hour,
         calls=facts.calls,
         errors=facts.errors,
     )

@@ -84,7 +84,12 @@ def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:
 
 def _may_be_secret(problem: ErrorDetails) -> bool:
     """Secrets and addresses that carry them are not repeated; nor is a whole table that may hold one."""
-    return not _CARRY_SECRETS.isdisjoint(problem["loc"]) or isinstance(problem["input"], dict | list)
+    if problem["type"] == "extra_forbidden" or not _CARRY_SECRETS.isdisjoint(problem["loc"]):
+        return True
+    given = problem["input"]
+    return isinstance(given, dict | list) or (
+        isinstance(given, str) and any(mark in given for mark in ("://", "whsec_"))
+    )
 
 
 def _explain(error: ValidationError, path: str) -> str:

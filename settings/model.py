@@ -10,7 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from sqlalchemy.engine import URL
 
 
 class SettingsError(ValueError):
@@ -18,7 +19,7 @@ class SettingsError(ValueError):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ServerSettings(_Part):
@@ -195,7 +196,7 @@ class Settings(_Part):
     data_dir: Path = Field(Path("andon-data"), description="folder of the embedded stores and the journal")
     telemetry_url: str | None = Field(None, description="SQLAlchemy URL of the telemetry store; default: chDB")
     control_url: str | None = Field(None, description="SQLAlchemy URL of the control store; default: SQLite")
-    window_seconds: float = Field(300, gt=0, description="window of the headline")
+    window_seconds: float = Field(300, gt=0, le=31_536_000, description="window of the headline")
     server: ServerSettings = ServerSettings()
     collector: CollectorSettings = CollectorSettings()
     pools: tuple[Pool, ...] = Field((), description="capacity pools")
@@ -207,11 +208,21 @@ class Settings(_Part):
     def journal_dir(self) -> Path:
         return self.data_dir / "journal"
 
-    def resolved_telemetry_url(self) -> str:
-        """The telemetry URL, or the chDB engine in `data_dir`."""
-        folder = self.data_dir.resolve() / "telemetry"
-        return self.telemetry_url or f"clickhousedb:///default?interface=chdb&path={folder}"
+    @field_validator("pools")
+    @classmethod
+    def _pools_have_names_of_their_own(cls, pools: tuple[Pool, ...]) -> tuple[Pool, ...]:
+        names = [pool.name for pool in pools]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two pools are named {twice[0]!r}; names under [[pools]] are unique")
+        return pools
 
-    def resolved_control_url(self) -> str:
+    def resolved_telemetry_url(self) -> str | URL:
+        """The telemetry URL, or the chDB engine in `data_dir`."""
+        folder = str(self.data_dir.resolve() / "telemetry")
+        embedded = URL.create("clickhousedb", database="default", query={"interface": "chdb", "path": folder})
+        return self.telemetry_url or embedded
+
+    def resolved_control_url(self) -> str | URL:
         """The control URL, or SQLite in `data_dir`."""
-        return self.control_url or f"sqlite:///{self.data_dir.resolve() / 'control.sqlite'}"
+        return self.control_url or URL.create("sqlite", database=str(self.data_dir.resolve() / "control.sqlite"))

@@ -13,10 +13,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.engine import Dialect, make_url
+from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from store.errors import StoreError
+from store.errors import StoreError, parsed_url
 
 
 class Base(DeclarativeBase):
@@ -46,8 +46,8 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 class ControlStore:
     """One control store, opened by its SQLAlchemy URL (`sqlite:///...` or `postgresql+psycopg://...`)."""
 
-    def __init__(self, url: str) -> None:
-        parsed = make_url(url)
+    def __init__(self, url: str | sa.URL) -> None:
+        parsed = parsed_url(url, "control_url")
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
         if parsed.get_backend_name() not in {"sqlite", "postgresql"}:

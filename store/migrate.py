@@ -10,9 +10,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from clickhouse_connect.cc_sqlalchemy import alembic as _clickhouse  # noqa: F401  registers the dialect with Alembic
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from store.control import ControlStore
-from store.errors import NewerDataError
+from store.errors import NewerDataError, StoreError
 from store.telemetry import TelemetryStore
 
 
@@ -22,8 +23,13 @@ def migrate(telemetry: TelemetryStore, control: ControlStore) -> None:
     Raises:
         NewerDataError: a store carries a revision that this version does not know.
     """
-    upgrade(control.engine, "control")
-    upgrade(telemetry.engine, "telemetry")
+    for kind, engine in (("control", control.engine), ("telemetry", telemetry.engine)):
+        try:
+            upgrade(engine, kind)
+        except (sa.exc.SQLAlchemyError, ClickHouseError) as error:
+            reason = str(getattr(error, "orig", error)).strip().splitlines()[0][:300]
+            where = engine.url.render_as_string(hide_password=True)
+            raise StoreError(f"the {kind} store at {where} cannot be opened or migrated: {reason}") from error
 
 
 def upgrade(engine: sa.Engine, kind: str, to: str = "head") -> None:

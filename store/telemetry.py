@@ -11,10 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy.engine import make_url
 from sqlalchemy.pool import QueuePool
 
-from store.errors import StoreError
+from store.errors import StoreError, parsed_url
 
 READERS = 3
 WRITERS = 2
@@ -26,18 +25,17 @@ class TelemetryStore:
     Thread-safe: every call takes a connection of its own from a bounded pool and waits its turn.
     """
 
-    def __init__(self, url: str) -> None:
-        parsed = make_url(url)
+    def __init__(self, url: str | sa.URL) -> None:
+        parsed = parsed_url(url, "telemetry_url")
         if not parsed.drivername.startswith("clickhousedb"):
             raise StoreError(
                 f"telemetry_url {parsed.render_as_string(hide_password=True)!r} is not a clickhousedb:// URL; "
                 "use clickhousedb://host/database for a server, or leave it out for the embedded engine"
             )
-        self.url = url
         # Times come back timezone-aware, as they were written.
-        url = parsed.update_query_dict({"tz_mode": "aware"}).render_as_string(hide_password=False)
-        self._readers = sa.create_engine(url, poolclass=QueuePool, pool_size=READERS, max_overflow=0)
-        self._writers = sa.create_engine(url, poolclass=QueuePool, pool_size=WRITERS, max_overflow=0)
+        parsed = parsed.update_query_dict({"tz_mode": "aware"})
+        self._readers = sa.create_engine(parsed, poolclass=QueuePool, pool_size=READERS, max_overflow=0)
+        self._writers = sa.create_engine(parsed, poolclass=QueuePool, pool_size=WRITERS, max_overflow=0)
 
     @property
     def engine(self) -> sa.Engine:

@@ -95,6 +95,22 @@ def test_settings_that_cannot_be_used_are_explained_in_one_go(tmp_path: Path, to
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("variable", ["ANDON_TELEMETRY_URL", "ANDON_CONTROL_URL"])
+@pytest.mark.parametrize("url", ["foo", "clickhousedb://127.0.0.1:1/x", "postgresql://u:hunter2@127.0.0.1:1/x"])
+def test_a_store_that_cannot_be_used_is_explained_without_its_password(tmp_path: Path, variable: str, url: str) -> None:
+    done = andon("serve", "--data-dir", str(tmp_path), "--port", "0", "--otlp-port", "0", **{variable: url})
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_a_directory_with_odd_characters_holds_everything_that_is_its_own(tmp_path: Path) -> None:
+    with ServeProcess(tmp_path / "a+b%41&c#d") as server:
+        assert server.stop() == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"a+b%41&c#d", "a+b%41&c#d.log"}
+    assert {"telemetry", "control.sqlite", "journal"} <= {path.name for path in server.data_dir.iterdir()}
+
+
 def test_environment_variables_set_what_the_file_does_not(tmp_path: Path) -> None:
     done = andon("serve", "--data-dir", str(tmp_path), ANDON_SERVER__HOST="10.0.0.1")
     assert "server.host = '10.0.0.1' is refused" in done.stderr

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, given, settings
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -62,6 +63,34 @@ def test_recorded_vllm_requests_count_and_its_start_up_spans_do_not() -> None:
 
 @pytest.mark.parametrize("body", [b"hello world", b"\x0a\xff", bytes(range(200))])
 def test_bytes_that_are_no_request_are_undecodable(body: bytes) -> None:
+    with pytest.raises(UndecodableError):
+        decode_traces(body, NOW)
+
+
+def nested(kind: str, item: bytes) -> bytes:
+    """A request whose one attribute is an array or kvlist that holds the bytes `item` as its one element."""
+
+    def field(number: int, payload: bytes) -> bytes:
+        length, head = len(payload), bytearray([number << 3 | 2])
+        while length > 127:
+            head.append(length & 127 | 128)
+            length >>= 7
+        return bytes([*head, length]) + payload
+
+    value = field({"array": 5, "kvlist": 6}[kind], field(1, item))
+    attribute = field(1, b"k") + field(2, value)
+    span = field(1, b"t" * 16) + field(2, b"s" * 8) + field(9, attribute)
+    return field(1, field(2, field(2, span)))
+
+
+@pytest.mark.parametrize("kind", ["array", "kvlist"])
+@pytest.mark.parametrize("item", [b"\xff\xff\xff", b"\x0a\x7fshort", b"\x0a\x02\xff\xfe"])
+def test_a_nested_value_that_is_malformed_makes_the_body_undecodable_as_the_official_classes_say(
+    kind: str, item: bytes
+) -> None:
+    body = nested(kind, item)
+    with pytest.raises(DecodeError):
+        ExportTraceServiceRequest.FromString(body)
     with pytest.raises(UndecodableError):
         decode_traces(body, NOW)
 

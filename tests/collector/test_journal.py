@@ -117,6 +117,24 @@ def test_a_closed_journal_refuses(tmp_path: Path) -> None:
         journal.append(rows(1)).result(timeout=10)
 
 
+def test_a_foreign_file_in_the_folder_disturbs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "copy.segment").write_bytes(b"x")
+    journal = open_journal(tmp_path)
+    journal.append(rows(1)).result(timeout=10)
+    assert journal.state().segments == 2
+    journal.close()
+
+
+def test_a_sender_that_has_gone_does_not_stop_the_journal(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path)
+    gone = [journal.append(rows(number)) for number in range(50)]
+    for future in gone:
+        future.cancel()
+    journal.append(rows(99)).result(timeout=10)
+    journal.close()
+    assert 99 in sealed_numbers(journal)
+
+
 def test_the_state_tells_bytes_segments_and_age(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)
     assert journal.state().segments == 0

@@ -37,7 +37,7 @@ def intake(tmp_path: Path, telemetry: TelemetryStore) -> Iterator[Intake]:
 
 @pytest.fixture
 def client(intake: Intake) -> Iterator[TestClient]:
-    with TestClient(intake.receiver.app(), raise_server_exceptions=False) as client:
+    with TestClient(intake.receiver.app(), "http://localhost", raise_server_exceptions=False) as client:
         yield client
 
 
@@ -134,6 +134,25 @@ def test_what_is_refused_says_why_in_the_encoding_of_the_request(
     assert intake.health()["refused_requests_total"] == 1
 
 
+def test_a_foreign_host_name_is_refused(client: TestClient) -> None:
+    """A page of another site could make its own name resolve to this machine."""
+    answer = client.post("/v1/traces", content=b"", headers={**PROTOBUF, "host": "attacker.example"})
+    assert answer.status_code == 403
+    assert "attacker.example" in status_of(answer.content).message
+
+
+def test_inflated_bytes_count_against_the_budget_of_all_requests(tmp_path: Path, telemetry: TelemetryStore) -> None:
+    limits = CollectorSettings(max_body_bytes=10 * LIMIT, max_in_flight_bytes=LIMIT)
+    intake = Intake(Settings(data_dir=tmp_path, collector=limits), telemetry)
+    with TestClient(intake.receiver.app(), base_url="http://localhost") as client:
+        packed = gzip.compress(b"\0" * 2 * LIMIT)
+        answer = client.post("/v1/traces", content=packed, headers={**PROTOBUF, "content-encoding": "gzip"})
+        assert answer.status_code == 503
+        assert client.post("/v1/traces", content=VLLM.read_bytes(), headers=PROTOBUF).status_code == 200
+    intake.start()
+    intake.stop()
+
+
 def test_json_is_answered_in_json(client: TestClient) -> None:
     answer = client.post("/v1/traces", content=b"{}", headers={"content-type": "application/json; charset=utf-8"})
     assert answer.status_code == 415
@@ -150,7 +169,7 @@ def test_a_wrong_method_is_answered_with_a_status_body(client: TestClient) -> No
 def test_when_the_journal_cannot_take_it_the_answer_asks_for_a_retry(tmp_path: Path, telemetry: TelemetryStore) -> None:
     limits = CollectorSettings(journal_max_bytes=1)
     intake = Intake(Settings(data_dir=tmp_path, collector=limits), telemetry)
-    with TestClient(intake.receiver.app()) as client:
+    with TestClient(intake.receiver.app(), "http://localhost") as client:
         assert client.post("/v1/traces", content=VLLM.read_bytes(), headers=PROTOBUF).status_code == 200
         answer = client.post("/v1/traces", content=VLLM.read_bytes(), headers=PROTOBUF)
     assert answer.status_code == 503

@@ -51,6 +51,12 @@ def test_the_summary_carries_the_quantities_and_what_they_rest_on(
     )
 
 
+def test_calls_whose_tokens_nobody_reported_are_told(client: TestClient, telemetry: TelemetryStore) -> None:
+    seen = NOW - timedelta(seconds=30)
+    store_spans(telemetry, span(seen, n_out=1, request_model="llama"), span(seen, operation="chat"))
+    assert client.get("/api/v1/summary").json()["qualifier"].endswith("1 of 2 calls report no tokens")
+
+
 def test_an_empty_store_answers_unknown_not_zero(client: TestClient) -> None:
     found = client.get("/api/v1/summary").json()
     assert found["usd_per_mtok_output"] is None
@@ -93,6 +99,12 @@ def test_nobody_has_looked_yet_is_unknown_never_ok(client: TestClient) -> None:
         ("/api/v1/throughput?from=now&to=now-1h", "to"),
         ("/api/v1/throughput?from=now-7d&step=1s", "step"),
         ("/api/v1/throughput?by=colour", "by"),
+        ("/api/v1/throughput?from=now-999999d", "from"),
+        ("/api/v1/throughput?from=0001-01-01T00:00:00%2B14:00", "from"),
+        ("/api/v1/throughput?from=9999-12-31T23:59:59-10:00", "from"),
+        ("/api/v1/throughput?from=99999999999", "from"),
+        ("/api/v1/throughput?step=999999999d", "step"),
+        ("/api/v1/summary?window=999999999d", "window"),
         ("/api/v1/summary?window=-5m", "window"),
         ("/api/v1/alerts?limit=0", "limit"),
     ],

@@ -79,6 +79,60 @@ def test_an_agents_total_counts_only_when_nothing_below_it_does(telemetry: Telem
     assert both_ways(telemetry) == (2, 130, 13)
 
 
+def test_a_span_that_holds_the_sum_of_its_children_is_their_total(telemetry: TelemetryStore) -> None:
+    """Tokens recorded by hand around calls that an instrumentation records as well."""
+    store_spans(
+        telemetry,
+        span(NOON + MINUTE, trace=7, identity=70, n_in=100, n_out=10, stage="generate"),
+        span(trace=7, n_in=60, n_out=4, parent_span_id=(70).to_bytes(8, "big"), response_id="r1"),
+        span(trace=7, n_in=40, n_out=6, parent_span_id=(70).to_bytes(8, "big")),
+    )
+    assert both_ways(telemetry) == (2, 100, 10)
+
+
+def test_a_child_call_of_another_model_adds_to_its_parent(telemetry: TelemetryStore) -> None:
+    store_spans(
+        telemetry,
+        span(trace=7, identity=70, n_in=100, n_out=10, request_model="a"),
+        span(trace=7, n_in=60, n_out=4, request_model="b", parent_span_id=(70).to_bytes(8, "big")),
+    )
+    assert both_ways(telemetry) == (2, 160, 14)
+
+
+def test_of_nested_totals_the_innermost_counts(telemetry: TelemetryStore) -> None:
+    total = {"operation": "invoke_agent", "usage_role": "rollup", "n_in": 100, "n_out": 10, "trace": 7}
+    store_spans(telemetry, span(identity=70, **total), span(parent_span_id=(70).to_bytes(8, "big"), **total))
+    assert both_ways(telemetry) == (1, 100, 10)
+
+
+def test_a_server_call_of_its_own_counts_beside_a_client_call_of_the_same_trace(telemetry: TelemetryStore) -> None:
+    store_spans(telemetry, span(trace=7, n_out=10), span(trace=7, n_out=1000, kind=SERVER))
+    assert both_ways(telemetry) == (2, 0, 1010)
+
+
+def test_a_server_span_below_a_client_span_is_its_mirror_whatever_it_counts(telemetry: TelemetryStore) -> None:
+    store_spans(
+        telemetry,
+        span(trace=7, identity=70, n_out=10),
+        span(trace=7, n_out=11, kind=SERVER, parent_span_id=(70).to_bytes(8, "big")),
+    )
+    assert both_ways(telemetry) == (1, 0, 10)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_one_response_on_both_sides_of_a_minute_counts_once(telemetry: TelemetryStore, at_once: bool) -> None:
+    fold = fold_of(telemetry)
+    store_spans(telemetry, span(NOON - timedelta(milliseconds=100), trace=7, n_out=50, response_id="r"))
+    if not at_once:
+        fold.run_once(LATER)
+    store_spans(telemetry, span(NOON + timedelta(milliseconds=100), trace=7, n_out=50, response_id="r", pipeline="rag"))
+    if at_once:
+        assert totals(telemetry) == (1, 0, 50)
+    fold.run_once(LATER)
+    assert totals(telemetry) == (1, 0, 50)
+    assert {row.pipeline for row in read_usage(telemetry, FROM, TO, BANDS)} == {"rag"}
+
+
 def test_a_call_without_usage_is_counted_and_its_tokens_are_not_invented(telemetry: TelemetryStore) -> None:
     store_spans(telemetry, span(operation="chat", status_code=2), span(n_in=1, n_out=1))
     rows = read_usage(telemetry, FROM, TO, BANDS)
@@ -134,6 +188,36 @@ def test_late_spans_are_folded_into_their_minute(telemetry: TelemetryStore) -> N
     store_spans(telemetry, span(n_out=2))
     assert fold.run_once(LATER) == [NOON]
     assert totals(telemetry) == (2, 0, 3)
+
+
+def test_a_span_that_becomes_visible_late_with_an_early_stamp_is_folded(telemetry: TelemetryStore) -> None:
+    """A clock that was set back, or a second collector, stamps rows earlier than those already folded."""
+    fold = fold_of(telemetry)
+    store_spans(telemetry, span(n_out=1))
+    fold.run_once(LATER)
+    late = span(n_out=2)
+    store_spans(telemetry, late)
+    telemetry.execute(
+        "ALTER TABLE spans UPDATE ingested_at = ingested_at - INTERVAL 5 SECOND WHERE output_tokens = 2 "
+        "SETTINGS mutations_sync = 2"
+    )
+    assert fold.run_once(LATER) == [NOON]
+    assert totals(telemetry) == (2, 0, 3)
+
+
+def test_time_in_which_nobody_watched_is_a_gap_not_silence(telemetry: TelemetryStore) -> None:
+    fold = Fold(telemetry, BANDS, timedelta(seconds=10), started=NOON - 3 * MINUTE)
+    assert fold.run_once(NOON + timedelta(seconds=15)) == [NOON - 2 * MINUTE, NOON - MINUTE]
+    assert fold.run_once(NOON + 60 * MINUTE) == []
+    assert fold.run_once(NOON + 61 * MINUTE) == []
+    assert fold.run_once(NOON + 62 * MINUTE + timedelta(seconds=15)) == [NOON + 61 * MINUTE]
+
+
+def test_minutes_whose_spans_wait_in_the_journal_are_not_silent(telemetry: TelemetryStore) -> None:
+    fold = Fold(telemetry, BANDS, timedelta(seconds=10), started=NOON - 3 * MINUTE)
+    waiting = NOON - MINUTE + timedelta(seconds=20)
+    assert fold.run_once(NOON + timedelta(seconds=15), waiting_since=waiting) == [NOON - 2 * MINUTE]
+    assert fold.run_once(NOON + timedelta(seconds=20)) == [NOON - MINUTE]
 
 
 def test_a_client_span_that_comes_late_turns_a_folded_server_span_into_its_mirror(telemetry: TelemetryStore) -> None:

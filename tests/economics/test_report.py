@@ -79,6 +79,15 @@ def test_an_unpriced_model_is_unknown_never_free(telemetry: TelemetryStore) -> N
     assert "[[pools]]" in line.reason
 
 
+def test_an_unpriced_model_has_no_run_rate_in_a_series_either(telemetry: TelemetryStore) -> None:
+    store_spans(telemetry, span(n_out=60, provider="openai", request_model="zz-9"))
+    window = Window(NOON, NOON + timedelta(minutes=1))
+    for by in (None, "model"):
+        (series,) = reports(telemetry).throughput(window, timedelta(minutes=1), by)
+        (point,) = series.points
+        assert (point.tps_output, point.usd_per_hour, point.tps_per_usd_h) == (1.0, None, None)
+
+
 def test_coverage_is_the_share_of_tokens_whose_cost_is_known(telemetry: TelemetryStore) -> None:
     store_spans(telemetry, span(n_in=60, n_out=15, **IN), span(n_in=20, n_out=5, provider="x", request_model="y"))
     assert reports(telemetry, OWN).summary(WINDOW).quantities.cost_coverage == 0.75

@@ -44,15 +44,37 @@ def test_precedence_rises_from_file_to_variable_to_command_line(tmp_path: Path) 
     assert (settings.window_seconds, settings.server.otlp_http_port, settings.server.port) == (1, 2, 3)
 
 
+def refusal(config: Path | None, **environ: str) -> str:
+    """The message with which the settings are refused."""
+    with pytest.raises(SettingsError) as refused:
+        load_settings(config, environ=environ)
+    return str(refused.value)
+
+
+def test_two_pools_of_one_name_are_refused(tmp_path: Path) -> None:
+    config = tmp_path / "andon.toml"
+    config.write_text(2 * '[[pools]]\nname="p"\naccelerator="a"\ncount=1\nusd_per_hour=1\n')
+    assert "two pools are named 'p'" in refusal(config)
+
+
+def test_what_is_not_a_finite_number_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "andon.toml"
+    config.write_text("window_seconds = inf")
+    assert "window_seconds" in refusal(config)
+
+
 def test_a_secret_is_never_shown(tmp_path: Path) -> None:
     config = tmp_path / "andon.toml"
     config.write_text('[[checklist.cdc]]\nname="a"\nurl="postgresql://u:hunter2@h/d"\n')
     settings = load_settings(config, environ={})
     assert "hunter2" not in repr(settings)
     config.write_text('[[alerts.channels]]\nname="a"\nurl="https://x"\nsecret=["hunter2"]\n')
-    with pytest.raises(SettingsError) as refused:
-        load_settings(config, environ={})
-    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in refusal(config)
+    config.write_text('telemtry_url="clickhousedb://u:hunter2@h/d"\n')
+    assert "hunter2" not in refusal(config)
+    config.write_text('[[alerts.channels]]\nname="a"\nurl="https://x"\nsecrt="hunter2"\n')
+    assert "hunter2" not in refusal(config)
+    assert "hunter2" not in refusal(None, ANDON_CHECKLIST__CDC='[{"url":"postgresql://u:hunter2@h"}]')
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

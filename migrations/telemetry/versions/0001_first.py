@@ -116,6 +116,7 @@ CREATE TABLE usage_1m
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(minute)
 ORDER BY (project, minute, pipeline, stage, provider, model, service, vantage, input_band, version)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 """
 
 FOLDED = """
@@ -123,11 +124,13 @@ CREATE TABLE folded_minutes
 (
     minute      DateTime('UTC'),
     version     UInt64,
+    spans       UInt64,
     ingested_until DateTime64(9, 'UTC')
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(minute)
 ORDER BY (minute, version)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 """
 
 TABLES = {"spans": SPANS, "observations": OBSERVATIONS, "usage_1m": USAGE, "folded_minutes": FOLDED}
