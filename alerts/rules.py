@@ -127,8 +127,6 @@ def _checked(rule: AlertRule, place: str, channels: Collection[str]) -> Rule:
             raise SettingsError(
                 f"{place}: {rule.op!r} cannot compare the text {rule.value!r}; states are compared with == or !="
             )
-    if isinstance(rule.value, float) and rule.value != rule.value:
-        raise SettingsError(f"{place}: nothing can be compared with nan; give a number")
     for name in rule.channels:
         if name not in channels:
             known = ", ".join(sorted(channels)) or "none is configured"

@@ -71,7 +71,11 @@ def running_receiver(context: Any = None) -> Iterator[Receiver]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+            length = int(self.headers["content-length"])
+            body = self.rfile.read(length)
+            if len(body) < length:  # the sender died in the middle: nothing was received
+                self.close_connection = True
+                return
             with receiver.lock:
                 answer = receiver.respond(len(receiver.requests) + 1)
                 headers = {name.lower(): value for name, value in self.headers.items()}

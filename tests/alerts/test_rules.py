@@ -97,7 +97,6 @@ def test_trouble_of_a_channel_is_told_through_the_others() -> None:
         ({"signal": "checklist.state", "op": ">", "value": "FAIL"}, "'>' cannot compare the text 'FAIL'"),
         ({"signal": "checklist.state", "op": "==", "value": 3}, "is a text and cannot be compared with the number"),
         ({"signal": "usage.tps", "op": ">", "value": "5"}, "without quotes"),
-        ({"signal": "usage.tps", "value": float("nan")}, "nan"),
         ({"signal": " "}, "signal is empty"),
         (
             {"signal": "usage.tps", "channels": ("pager",)},
