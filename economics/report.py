@@ -44,7 +44,7 @@ class Reports:
         end = now - SETTLE
         start = end - timedelta(seconds=seconds)
         first = self.first_seen()
-        return Window(min(max(start, first), end) if first else start, end)
+        return Window(min(max(start, first), end) if first else end, end)
 
     def first_seen(self) -> datetime | None:
         """When the oldest stored span ended."""

@@ -59,6 +59,8 @@ def test_calls_whose_tokens_nobody_reported_are_told(client: TestClient, telemet
 
 def test_an_empty_store_answers_unknown_not_zero(client: TestClient) -> None:
     found = client.get("/api/v1/summary").json()
+    assert found["tps_per_usd_h"] is None
+    assert found["tps"]["output"] is None
     assert found["usd_per_mtok_output"] is None
     assert found["coverage"] is None
     assert found["models"] == []
