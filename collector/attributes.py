@@ -57,9 +57,9 @@ class KeyValues:
         if column.kind is ValueKind.TEXT:
             picked = self.text.take(where)
         elif column.kind is ValueKind.COUNT:
-            picked = _as_count(self.values, self.text, where)
+            picked = _as_count(self.values, where)
         else:
-            picked = _as_seconds(self.values, self.text, where)
+            picked = _as_seconds(self.values, where)
         usable = picked.is_valid().to_numpy(zero_copy_only=False)
         self._used[pair_of_row[usable]] = True
         return picked.fill_null("") if column.kind is ValueKind.TEXT else picked
@@ -157,7 +157,7 @@ def plain(value: AnyValue) -> Any:
     return None if kind is None else getattr(value, kind)
 
 
-def _as_count(values: pa.StructArray, text: pa.StringArray, where: pa.Array) -> pa.Int64Array:
+def _as_count(values: pa.StructArray, where: pa.Array) -> pa.Int64Array:
     """Non-negative whole numbers; doubles and digit strings that are whole numbers count, anything else is null."""
     whole = values.field("int_value").take(where)
     doubles = values.field("double_value").take(where)
@@ -172,7 +172,7 @@ def _as_count(values: pa.StructArray, text: pa.StringArray, where: pa.Array) -> 
     return pc.if_else(in_range, whole, None)
 
 
-def _as_seconds(values: pa.StructArray, text: pa.StringArray, where: pa.Array) -> pa.DoubleArray:
+def _as_seconds(values: pa.StructArray, where: pa.Array) -> pa.DoubleArray:
     """Finite, non-negative seconds from a double or an integer; anything else is null."""
     seconds = pc.coalesce(
         values.field("double_value").take(where), values.field("int_value").take(where).cast(pa.float64(), safe=False)

@@ -24,7 +24,6 @@ class Board:
 
     Args:
         health: counts and lags of the collector and the background work, by name; JSON-ready.
-        capture_baseline: captures a new baseline of a monitor from stored data between two times (None: all there is).
     """
 
     settings: Settings

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from store.control import ControlStore
 from store.migrate import upgrade
@@ -55,8 +54,3 @@ def control(tmp_path: Path) -> Iterator[ControlStore]:
     upgrade(store.engine, "control")
     yield store
     store.close()
-
-
-def tables(engine: sa.Engine) -> set[str]:
-    """Names of the tables that an engine sees."""
-    return set(sa.inspect(engine).get_table_names())
