@@ -1,0 +1,81 @@
+"""Looking into a value that somebody else made, without running its code.
+
+A client's answer is a pydantic model, a dataclass, a plain object or a dict. What it holds is read from where Python
+keeps it, never through its properties: those may be slow, raise, ask a database, or answer to every name.
+"""
+
+from typing import Any, Final
+
+_look: Final = object.__getattribute__
+_INT64_MAX: Final = 2**63 - 1
+_FEW: Final = 128
+
+
+def held(value: object) -> Any:
+    """Return the fields of a dict or object as a mapping, for the path that each chunk of a stream takes."""
+    return value if type(value) is dict else _look(value, "__dict__")
+
+
+def part(value: object, name: str) -> Any:
+    """Return `value[name]` of a dict, or what the object holds under `name`; None where there is nothing."""
+    if isinstance(value, dict):
+        return dict.get(value, name)
+    try:
+        fields = _look(value, "__dict__")
+        if name in fields:
+            return fields[name]
+        # pydantic keeps apart what a server sent beyond the fields of the model.
+        extra = _look(value, "__pydantic_extra__")
+    except AttributeError:
+        return None
+    return extra.get(name) if type(extra) is dict else None
+
+
+def first(value: object, *names: str) -> Any:
+    """Return the first part that is there."""
+    for name in names:
+        if (found := part(value, name)) is not None:
+            return found
+    return None
+
+
+def count(value: object) -> int | None:
+    """Return `value` if it is a number of tokens; some clients hand them over as whole floats."""
+    if type(value) is int:
+        return value if 0 <= value <= _INT64_MAX else None
+    if type(value) is float and value.is_integer() and 0 <= value <= _INT64_MAX:
+        return int(value)
+    return None
+
+
+def counted(value: object, *names: str) -> int | None:
+    """Return the first part that is a count."""
+    for name in names:
+        if (found := count(part(value, name))) is not None:
+            return found
+    return None
+
+
+def text(value: object) -> str | None:
+    """Return `value` if it is a text with something in it; an enum of texts says its value."""
+    if isinstance(value, str):
+        return (value if type(value) is str else str.__str__(value)) or None
+    return None
+
+
+def items(value: object) -> list[Any] | tuple[Any, ...]:
+    """Return the first items of a list or tuple; nothing for anything else."""
+    if isinstance(value, list):
+        return list.__getitem__(value, slice(_FEW))
+    return tuple.__getitem__(value, slice(_FEW)) if isinstance(value, tuple) else ()
+
+
+def texts(values: list[Any] | tuple[Any, ...], name: str) -> tuple[str, ...]:
+    """Return that part of each value, where it is a text."""
+    return tuple(found for value in values if (found := text(part(value, name))) is not None)
+
+
+def total(*values: int | None) -> int | None:
+    """Return the sum of what is known; None when nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
