@@ -45,6 +45,8 @@ def _provider(value: object, usage: object) -> str:
 
 
 def _is_generated(value: object, usage: object) -> bool:
+    if part(value, "embeddings") is not None:
+        return False
     if isinstance(part(value, "candidates"), list):
         return usage is not None or first(value, "model_version", "modelVersion") is not None
     return counted(usage, *_TELLING) is not None
