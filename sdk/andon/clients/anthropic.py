@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from andon.clients.client import Arguments, Client
 from andon.clients.meter import StreamMeter
-from andon.clients.parts import counted, held, items, part, text, total
+from andon.clients.parts import counted, held, items, part, total, word
 from andon.clients.reading import Reading, normal_tokens
 
 _CHAT: Final = "chat"
@@ -26,22 +26,26 @@ _EVENTS: Final = frozenset(
 
 def usage_parts(usage: object) -> dict[str, int | None]:
     """Return the counts of a usage; the three parts of the input are still apart."""
+    parts = _counts(usage)
+    # The server's own request that shortens a long context is told apart, and is not in the other counts.
+    for iteration in items(part(usage, "iterations")):
+        if word(iteration, "type") == "compaction":
+            for name, number in _counts(iteration).items():
+                parts[name] = total(parts[name], number)
+    return parts
+
+
+def _counts(usage: object) -> dict[str, int | None]:
     written = counted(usage, "cache_creation_input_tokens")
     if written is None and (created := part(usage, "cache_creation")) is not None:
         written = total(counted(created, "ephemeral_5m_input_tokens"), counted(created, "ephemeral_1h_input_tokens"))
-    parts = {
+    return {
         "fresh": counted(usage, "input_tokens"),
         "read": counted(usage, "cache_read_input_tokens"),
         "written": written,
         "output": counted(usage, "output_tokens"),
         "reasoning": counted(part(usage, "output_tokens_details"), "thinking_tokens"),
     }
-    # The server's own request that shortens a long context is told apart, and is not in the counts above.
-    for iteration in items(part(usage, "iterations")):
-        if part(iteration, "type") == "compaction":
-            for name in ("fresh", "read", "written", "output"):
-                parts[name] = total(parts[name], usage_parts(iteration)[name])
-    return parts
 
 
 def normal(parts: dict[str, int]) -> dict[str, int]:
@@ -61,14 +65,14 @@ def _provider(response_id: str | None, model: str | None) -> str | None:
 
 
 def _read(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
-    if part(value, "type") != "message" or part(value, "role") != "assistant":
+    if word(value, "type") != "message" or word(value, "role") != "assistant":
         return None
-    if not isinstance(part(value, "content"), list):
+    if type(part(value, "content")) is not list:
         return None
-    model, response_id = text(part(value, "model")), text(part(value, "id"))
+    model, response_id = word(value, "model"), word(value, "id")
     usage = part(value, "usage")
     parts = {} if usage is None else usage_parts(usage)
-    reason = text(part(value, "stop_reason"))
+    reason = word(value, "stop_reason")
     return (
         Reading(
             normal({name: number for name, number in parts.items() if number is not None}),
@@ -84,6 +88,8 @@ def _read(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
 
 def _take(meter: StreamMeter, event: Any) -> bool:
     kind = held(event).get("type")
+    if type(kind) is not str:
+        return False
     if kind == "content_block_delta":
         if meter.keep_text:
             meter.say(part(part(event, "delta"), "text"))
@@ -91,7 +97,7 @@ def _take(meter: StreamMeter, event: Any) -> bool:
             meter.current(_CHAT, None)
         return True
     if kind == "message_start" and (message := part(event, "message")) is not None:
-        model, response_id = text(part(message, "model")), text(part(message, "id"))
+        model, response_id = word(message, "model"), word(message, "id")
         answer = meter.begin(_CHAT, _provider(response_id, model))
         answer.model, answer.response_id = model, response_id
         usage = part(message, "usage")
@@ -101,9 +107,9 @@ def _take(meter: StreamMeter, event: Any) -> bool:
     if kind == "message_delta" and (usage := part(event, "usage")) is not None:
         answer = meter.current(_CHAT, None)
         answer.put(usage_parts(usage), normal, usage)
-        answer.finish(text(part(part(event, "delta"), "stop_reason")))
+        answer.finish(word(part(event, "delta"), "stop_reason"))
         return True
-    return type(kind) is str and kind in _EVENTS and meter.answer is not None
+    return kind in _EVENTS and meter.answer is not None
 
 
 CLIENT: Final = Client(answers={"stop_reason": _read}, chunks={"type": _take})

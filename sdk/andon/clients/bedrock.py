@@ -6,11 +6,12 @@ stands in the request alone.
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from andon.clients.client import Arguments, Client
 from andon.clients.meter import StreamMeter
-from andon.clients.parts import count, counted, part, text
+from andon.clients.parts import count, counted, part, word
 from andon.clients.reading import Reading, normal_tokens
 
 _PROVIDER: Final = "aws.bedrock"
@@ -48,14 +49,14 @@ def _read_converse(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
     parts = _known(_usage_parts(usage))
     if "fresh" not in parts or part(value, "output") is None:
         return None
-    reason = text(part(value, "stopReason"))
+    reason = word(value, "stopReason")
     return (
         Reading(
             _normal(parts),
             _CHAT,
             _PROVIDER,
-            text(part(part(part(value, "trace"), "promptRouter"), "invokedModelId")),
-            text(part(part(value, "ResponseMetadata"), "RequestId")),
+            word(part(part(value, "trace"), "promptRouter"), "invokedModelId"),
+            word(part(value, "ResponseMetadata"), "RequestId"),
             () if reason is None else (reason,),
             usage,
         ),
@@ -65,18 +66,18 @@ def _read_converse(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
 def _read_invoked(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
     metadata = part(value, "ResponseMetadata")
     headers = part(metadata, "HTTPHeaders")
-    if not isinstance(headers, dict) or part(value, "usage") is not None:
+    if type(headers) is not dict or part(value, "usage") is not None:
         return None
     parts = {name: _header(headers, header) for name, header in _HEADERS.items()}
     if parts["fresh"] is None and parts["output"] is None:
         return None
-    response_id = text(part(metadata, "RequestId"))
+    response_id = word(metadata, "RequestId")
     return (Reading(_normal(_known(parts)), None, _PROVIDER, None, response_id, (), headers),)
 
 
 def _header(headers: dict[str, Any], name: str) -> int | None:
     value = part(headers, name)
-    return count(int(value)) if isinstance(value, str) and value.isascii() and value.isdigit() else None
+    return count(int(value)) if type(value) is str and value.isascii() and value.isdigit() else None
 
 
 def _take(meter: StreamMeter, event: Any) -> bool:
@@ -95,7 +96,7 @@ def _take(meter: StreamMeter, event: Any) -> bool:
     elif part(event, "messageStart") is not None:
         meter.begin(_CHAT, _PROVIDER)
     elif (stop := part(event, "messageStop")) is not None:
-        meter.current(_CHAT, _PROVIDER).finish(text(part(stop, "stopReason")))
+        meter.current(_CHAT, _PROVIDER).finish(word(stop, "stopReason"))
     else:
         return "contentBlockStart" in event or "contentBlockStop" in event
     return True
@@ -107,7 +108,8 @@ def _take_invoked(meter: StreamMeter, event: Any) -> bool:
         return False
     meter.current(None, _PROVIDER)
     if _METRICS.encode() in body:
-        _take_metrics(meter, json.loads(body))
+        with suppress(ValueError):  # not what it looked like
+            _take_metrics(meter, json.loads(body))
     return True
 
 

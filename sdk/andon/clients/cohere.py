@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from andon.clients.client import Arguments, Client
 from andon.clients.meter import StreamMeter
-from andon.clients.parts import counted, held, part, text, total
+from andon.clients.parts import counted, held, part, text, total, word
 from andon.clients.reading import Reading, normal_tokens
 
 _PROVIDER: Final = "cohere"
@@ -62,14 +62,14 @@ def _reading(usage: object, value: object, response_id: object, reason: object) 
 
 def _read_chat(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
     usage = part(value, "usage")
-    if part(part(value, "message"), "role") != "assistant" or not _known(_usage_parts(usage)):
+    if word(part(value, "message"), "role") != "assistant" or not _known(_usage_parts(usage)):
         return None
     return (_reading(usage, value, part(value, "id"), part(value, "finish_reason")),)
 
 
 def _read_chat_v1(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
     meta = part(value, "meta")
-    if not isinstance(part(value, "text"), str) or meta is None:
+    if type(part(value, "text")) is not str or meta is None:
         return None
     return (_reading(meta, value, part(value, "response_id"), part(value, "finish_reason")),)
 
@@ -82,30 +82,32 @@ def _read_embeddings(value: Any, _: Arguments | None) -> Sequence[Reading] | Non
         read = total(counted(billed, "input_tokens"), counted(billed, "image_tokens"))
     if part(value, "embeddings") is None or read is None:
         return None
-    return (Reading(normal_tokens(read), "embeddings", _PROVIDER, None, text(part(value, "id")), (), meta),)
+    return (Reading(normal_tokens(read), "embeddings", _PROVIDER, None, word(value, "id"), (), meta),)
 
 
 def _take(meter: StreamMeter, event: Any) -> bool:
     kind = held(event).get("type")
+    if type(kind) is not str:
+        return False
     if kind == "content-delta":
         meter.current(_CHAT, _PROVIDER)
         if meter.keep_text:
             meter.say(part(part(part(part(event, "delta"), "message"), "content"), "text"))
     elif kind == "message-start":
-        meter.begin(_CHAT, _PROVIDER).response_id = text(part(event, "id"))
+        meter.begin(_CHAT, _PROVIDER).response_id = word(event, "id")
     elif kind == "message-end":
         delta = part(event, "delta")
         answer = meter.current(_CHAT, _PROVIDER)
-        answer.finish(text(part(delta, "finish_reason")))
+        answer.finish(word(delta, "finish_reason"))
         if (usage := part(delta, "usage")) is not None:
             answer.put(_usage_parts(usage), _normal, usage)
     else:
-        return type(kind) is str and kind in _OTHERS
+        return kind in _OTHERS
     return True
 
 
 def _take_v1(meter: StreamMeter, event: Any) -> bool:
-    kind = part(event, "event_type")
+    kind = word(event, "event_type")
     if kind == "text-generation":
         meter.current(_CHAT, _PROVIDER)
         if meter.keep_text:
@@ -115,8 +117,8 @@ def _take_v1(meter: StreamMeter, event: Any) -> bool:
     elif kind == "stream-end":
         response = part(event, "response")
         answer = meter.current(_CHAT, _PROVIDER)
-        answer.response_id = text(part(response, "response_id"))
-        answer.finish(text(part(event, "finish_reason")))
+        answer.response_id = word(response, "response_id")
+        answer.finish(word(event, "finish_reason"))
         if (meta := part(response, "meta")) is not None:
             answer.put(_usage_parts(meta), _normal, meta)
     else:

@@ -47,7 +47,7 @@ def _provider(value: object, usage: object) -> str:
 def _is_generated(value: object, usage: object) -> bool:
     if part(value, "embeddings") is not None:
         return False
-    if isinstance(part(value, "candidates"), list):
+    if type(part(value, "candidates")) is list:
         return usage is not None or first(value, "model_version", "modelVersion") is not None
     return counted(usage, *_TELLING) is not None
 
@@ -73,7 +73,7 @@ def _read(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
 
 def _read_embeddings(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
     vectors = part(value, "embeddings")
-    if not isinstance(vectors, list) or not vectors or not isinstance(part(vectors[0], "values"), list):
+    if type(vectors) is not list or not vectors or type(part(vectors[0], "values")) is not list:
         return None
     usage = first(value, "usage_metadata", "usageMetadata")
     read = counted(usage, "prompt_token_count", "promptTokenCount")
@@ -83,7 +83,7 @@ def _read_embeddings(value: Any, _: Arguments | None) -> Sequence[Reading] | Non
         counts = [counted(part(vector, "statistics"), "token_count", "tokenCount") for vector in vectors]
         if None not in counts:
             read, provider = total(*counts), "gcp.vertex_ai"
-    if read is None and isinstance(value, dict):
+    if read is None and type(value) is dict:
         return None
     source = value if usage is None else usage
     return (Reading(normal_tokens(read), _EMBEDDINGS, provider, None, None, (), source),)
@@ -91,21 +91,21 @@ def _read_embeddings(value: Any, _: Arguments | None) -> Sequence[Reading] | Non
 
 def _take(meter: StreamMeter, chunk: Any) -> bool:
     fields = held(chunk)
-    usage = fields.get("usage_metadata") or fields.get("usageMetadata")
+    usage = first(fields, "usage_metadata", "usageMetadata")
     candidates = fields.get("candidates")
     if usage is None and type(candidates) is not list:
         return False
     answer = meter.answer
-    response_id = text(fields.get("response_id") or fields.get("responseId"))
+    response_id = text(first(fields, "response_id", "responseId"))
     if answer is None or (response_id is not None and response_id != answer.response_id):
         if not _is_generated(chunk, usage):
             return False
         answer = meter.begin(_GENERATE, _provider(chunk, usage))
         answer.response_id = response_id
         answer.model = text(first(chunk, "model_version", "modelVersion"))
-    for candidate in candidates or ():
+    for candidate in items(candidates):
         said = held(candidate)
-        reason = said.get("finish_reason") or said.get("finishReason")
+        reason = said.get("finish_reason", said.get("finishReason"))
         if reason is not None:
             answer.finish(text(reason))
         if meter.keep_text:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from andon.clients import openai
 from andon.clients.client import Arguments, Client
 from andon.clients.meter import Answer, StreamMeter
-from andon.clients.parts import counted, first, held, items, part, text
+from andon.clients.parts import counted, first, held, items, part, text, word
 from andon.clients.reading import Reading, normal_tokens
 
 _CHAT: Final = "chat"
@@ -52,7 +52,7 @@ def _tokens(usage: object) -> dict[str, int]:
 
 
 def _read_message(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
-    if part(value, "type") not in ("ai", "AIMessageChunk") or not isinstance(part(value, "response_metadata"), dict):
+    if word(value, "type") not in ("ai", "AIMessageChunk") or type(part(value, "response_metadata")) is not dict:
         return None
     usage = part(value, "usage_metadata")
     said = part(value, "response_metadata")
@@ -70,7 +70,7 @@ def _reading(message: object, tokens: dict[str, int], source: object) -> Reading
 
 
 def _provider(said: object) -> str | None:
-    return _PROVIDERS.get(text(part(said, "model_provider")) or "")
+    return _PROVIDERS.get(word(said, "model_provider") or "")
 
 
 def _model(said: object) -> str | None:
@@ -78,20 +78,21 @@ def _model(said: object) -> str | None:
 
 
 def _response_id(message: object) -> str | None:
-    said = text(part(part(message, "response_metadata"), "id"))
-    own = text(part(message, "id"))
+    said = word(part(message, "response_metadata"), "id")
+    own = word(message, "id")
     # An id that LangChain makes up is not the provider's.
     return said or (own if own is not None and not own.startswith(("run-", "lc_")) else None)
 
 
 def _read_results(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
     generations = part(value, "generations")
-    if not isinstance(generations, list):
+    if type(generations) is not list:
         return None
     found: list[Reading] = []
-    for prompt in generations if generations and isinstance(generations[0], list) else [generations]:
+    for prompt in generations if generations and type(generations[0]) is list else [generations]:
         # Every choice for a prompt repeats the usage of the one call that made them all.
-        message = part(prompt[0], "message") if prompt else None
+        choices = items(prompt)
+        message = part(choices[0], "message") if choices else None
         readings = None if message is None else _read_message(message, None)
         found.extend(readings or ())
     if any(reading.tokens for reading in found):
@@ -109,14 +110,16 @@ def _read_pair(value: Any, arguments: Arguments | None) -> Sequence[Reading] | N
 
 def _take(meter: StreamMeter, chunk: Any) -> bool:
     fields = held(chunk)
-    if fields.get("type") != "AIMessageChunk":
+    kind = fields.get("type")
+    if type(kind) is not str or kind != "AIMessageChunk":
         return False
     answer = meter.answer
     own = fields.get("id")
     if answer is None or (type(own) is str and answer.memory != own):
         answer = meter.begin(_CHAT, None)
         answer.memory = own
-    if said := fields.get("response_metadata"):
+    said = fields.get("response_metadata")
+    if type(said) is dict and said:
         _learn(answer, chunk, said)
     if meter.keep_text:
         _say(meter, fields.get("content"))
@@ -135,10 +138,10 @@ def _learn(answer: Answer, chunk: object, said: object) -> None:
 
 
 def _say(meter: StreamMeter, content: object) -> None:
-    if isinstance(content, str):
+    if type(content) is str:
         meter.say(content)
     for block in items(content):
-        meter.say(block if isinstance(block, str) else part(block, "text"))
+        meter.say(block if type(block) is str else part(block, "text"))
 
 
 CLIENT: Final = Client(

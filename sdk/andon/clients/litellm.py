@@ -9,22 +9,27 @@ from typing import Any, Final
 from andon.clients import openai
 from andon.clients.client import Arguments, Client
 from andon.clients.meter import StreamMeter
-from andon.clients.parts import part, text
+from andon.clients.parts import word
 from andon.clients.reading import Reading
 
-# LiteLLM's names where the GenAI conventions have another one.
+# LiteLLM's names -> those of the GenAI conventions.
 _PROVIDERS: Final = {
+    "anthropic": "anthropic",
     "azure": "azure.ai.openai",
     "azure_ai": "azure.ai.inference",
     "bedrock": "aws.bedrock",
     "bedrock_converse": "aws.bedrock",
+    "cohere": "cohere",
     "cohere_chat": "cohere",
+    "deepseek": "deepseek",
     "gemini": "gcp.gemini",
+    "groq": "groq",
     "hosted_vllm": "vllm",
     "mistral": "mistral_ai",
     "moonshot": "moonshot_ai",
+    "ollama": "ollama",
     "ollama_chat": "ollama",
-    "text-completion-openai": "openai",
+    "perplexity": "perplexity",
     "vertex_ai": "gcp.vertex_ai",
     "vertex_ai_beta": "gcp.vertex_ai",
     "watsonx": "ibm.watsonx.ai",
@@ -37,17 +42,18 @@ def _provider(value: object) -> str | None:
         hidden = object.__getattribute__(value, "__pydantic_private__")["_hidden_params"]
     except (AttributeError, KeyError, TypeError):
         return None
-    name = text(part(hidden, "custom_llm_provider"))
+    name = word(hidden, "custom_llm_provider")
+    if name is None:
+        name = (word(hidden, "litellm_model_name") or "").partition("/")[0]
+        return _PROVIDERS.get(name)
     if name in ("openai", "text-completion-openai", "custom_openai"):
-        # Also what LiteLLM calls any server that speaks OpenAI's protocol.
-        base = text(part(hidden, "api_base"))
-        return "openai" if base is None or base.startswith("https://api.openai.com") else None
-    return None if name is None else _PROVIDERS.get(name, name)
+        return openai.proven_provider(value)  # what LiteLLM calls every server that speaks OpenAI's protocol
+    return _PROVIDERS.get(name, name)
 
 
 def _read(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
     provider = _provider(value)
-    named = part(value, "object")
+    named = word(value, "object")
     if named == "response":
         reading = openai.read_response(value, provider)
     elif named == "list":

@@ -15,11 +15,11 @@ from andon.clients.reading import Reading
 
 
 def _operation(value: object) -> str | None:
-    if not isinstance(part(value, "additional_kwargs"), dict):
+    if type(part(value, "additional_kwargs")) is not dict:
         return None
     if part(value, "message") is not None:
         return openai.CHAT
-    return openai.TEXT if isinstance(part(value, "text"), str) else None
+    return openai.TEXT if type(part(value, "text")) is str else None
 
 
 def _underneath(value: object) -> Any:
@@ -40,6 +40,8 @@ def _read(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
     tokens = openai.tokens(beside)
     if found and tokens:
         return (replace(found[0], tokens=tokens, source=beside),)
+    if not tokens and not found and type(value) is dict:
+        return None  # anybody's
     return found or (Reading(tokens, operation, None, None, None, (), beside if tokens else value),)
 
 

@@ -109,7 +109,7 @@ class StreamMeter:
         taker = takers.get(type(item), _first_seen)
         if taker is not None:
             taker(self, item)
-        elif self.keep_text and isinstance(item, str):
+        elif self.keep_text and type(item) is str:
             self.say(item)
 
     def current(self, operation: str | None, provider: str | None) -> Answer:
@@ -137,7 +137,7 @@ class StreamMeter:
 
     def say(self, text: object) -> None:
         """Keep a piece of text; more than four million characters are given up, not cut."""
-        if isinstance(text, str) and text and self._kept_length <= _MAX_TEXT:
+        if type(text) is str and text and self._kept_length <= _MAX_TEXT:
             self._kept_length += len(text)
             self._kept.append(text)
             if self._kept_length > _MAX_TEXT:
@@ -184,7 +184,7 @@ def _first_seen(meter: StreamMeter, item: object) -> None:
     taker = table.remember_taker(type(item))
     if taker is not None:
         taker(meter, item)
-    elif meter.keep_text and isinstance(item, str):
+    elif meter.keep_text and type(item) is str:
         meter.say(item)
 
 

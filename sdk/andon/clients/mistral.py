@@ -9,7 +9,7 @@ from typing import Any, Final
 from andon.clients import openai
 from andon.clients.client import Arguments, Client
 from andon.clients.meter import StreamMeter
-from andon.clients.parts import part
+from andon.clients.parts import part, word
 from andon.clients.reading import Reading
 
 
@@ -31,7 +31,7 @@ def _take(meter: StreamMeter, event: Any) -> bool:
 
 def _take_dict(meter: StreamMeter, event: Any) -> bool:
     data = part(event, "data")
-    return part(data, "object") == "chat.completion.chunk" and openai.take_choices(meter, data)
+    return word(data, "object") == "chat.completion.chunk" and openai.take_choices(meter, data)
 
 
 CLIENT: Final = Client(answers={"object": _read}, chunks={"data": _take}, roots=frozenset(("mistralai",)), dicts=False)

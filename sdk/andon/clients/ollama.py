@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from andon.clients.client import Arguments, Client
 from andon.clients.meter import StreamMeter
-from andon.clients.parts import counted, part, text
+from andon.clients.parts import counted, part, word
 from andon.clients.reading import Reading, normal_tokens
 
 _PROVIDER: Final = "ollama"
@@ -17,7 +17,7 @@ _PROVIDER: Final = "ollama"
 def _operation(value: object) -> str | None:
     if part(value, "message") is not None:
         return "chat"
-    return "text_completion" if isinstance(part(value, "response"), str) else None
+    return "text_completion" if type(part(value, "response")) is str else None
 
 
 def _usage_parts(value: object) -> dict[str, int | None]:
@@ -30,17 +30,17 @@ def _normal(parts: dict[str, int]) -> dict[str, int]:
 
 def _read(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
     operation = _operation(value)
-    model = text(part(value, "model"))
+    model = word(value, "model")
     if operation is None or model is None or part(value, "created_at") is None or part(value, "done") is not True:
         return None
     parts = _usage_parts(value)
-    reason = text(part(value, "done_reason"))
+    reason = word(value, "done_reason")
     tokens = normal_tokens(parts["input"], parts["output"])
     return (Reading(tokens, operation, _PROVIDER, model, None, () if reason is None else (reason,), value),)
 
 
 def _read_embeddings(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
-    model = text(part(value, "model"))
+    model = word(value, "model")
     if part(value, "embeddings") is None or model is None or part(value, "total_duration") is None:
         return None
     tokens = normal_tokens(counted(value, "prompt_eval_count"))
@@ -54,12 +54,12 @@ def _take(meter: StreamMeter, chunk: Any) -> bool:
         if operation is None or part(chunk, "created_at") is None:
             return False
         answer = meter.begin(operation, _PROVIDER)
-        answer.model = text(part(chunk, "model"))
+        answer.model = word(chunk, "model")
     if meter.keep_text:
-        meter.say(part(part(chunk, "message"), "content") or part(chunk, "response"))
+        meter.say(word(part(chunk, "message"), "content") or part(chunk, "response"))
     if part(chunk, "done") is True:
         answer.put(_usage_parts(chunk), _normal, chunk)
-        answer.finish(text(part(chunk, "done_reason")))
+        answer.finish(word(chunk, "done_reason"))
     return True
 
 

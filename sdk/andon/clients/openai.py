@@ -1,7 +1,7 @@
 """OpenAI's answers, and those of the many servers that speak its protocol: chat, completions, responses, embeddings.
 
 Counts are inclusive already, but for servers that leave reasoning out of the output. The classes of this client prove
-nothing about who answered; `_provider` says what does.
+nothing about who answered; `proven_provider` says what does.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from andon.clients.client import Arguments, Client
 from andon.clients.meter import Answer, StreamMeter
-from andon.clients.parts import counted, first, held, items, part, text, texts
+from andon.clients.parts import counted, first, held, items, part, text, texts, word
 from andon.clients.reading import Reading, normal_tokens
 
 CHAT: Final = "chat"
@@ -57,7 +57,8 @@ def tokens(usage: object) -> dict[str, int]:
     return normal({name: value for name, value in usage_parts(usage).items() if value is not None})
 
 
-def _provider(value: object) -> str | None:
+def proven_provider(value: object) -> str | None:
+    """Return who answered, where the answer proves it."""
     if part(value, "x_groq") is not None:
         return "groq"
     if part(value, "prompt_filter_results") is not None:
@@ -65,8 +66,8 @@ def _provider(value: object) -> str | None:
     if part(part(value, "usage"), "prompt_cache_hit_tokens") is not None:
         return "deepseek"
     # Its own model by name and its own billing tier: others offer the name as an alias, or the tier as an echo.
-    model = text(part(value, "model")) or ""
-    if part(value, "service_tier") in _OWN_TIERS and model.startswith(_OWN_MODELS):
+    model = word(value, "model") or ""
+    if word(value, "service_tier") in _OWN_TIERS and model.startswith(_OWN_MODELS):
         return "openai"
     return None
 
@@ -76,17 +77,17 @@ def read_choices(value: object, provider: str | None) -> Reading | None:
     choices = part(value, "choices")
     usage = part(value, "usage")
     found = {} if usage is None else tokens(usage)
-    named = text(part(value, "object"))
+    named = word(value, "object")
     operation = _OPERATIONS.get(named or "")
     whole = named in ("chat.completion", "text_completion")
-    if not isinstance(choices, list) or not (whole or found):
+    if type(choices) is not list or not (whole or found):
         return None  # a chunk, or something that only looks like an answer
     return Reading(
         found,
         operation or CHAT,
         provider,
-        text(part(value, "model")),
-        text(part(value, "id")),
+        word(value, "model"),
+        word(value, "id"),
         texts(items(choices), "finish_reason"),
         value if usage is None else usage,
     )
@@ -99,41 +100,41 @@ def read_embeddings(value: object, provider: str | None) -> Reading | None:
     if usage is None or not data or part(data[0], "embedding") is None:
         return None
     found = normal_tokens(counted(usage, "prompt_tokens"))
-    return Reading(found, EMBEDDINGS, provider, text(part(value, "model")), text(part(value, "id")), (), usage)
+    return Reading(found, EMBEDDINGS, provider, word(value, "model"), word(value, "id"), (), usage)
 
 
 def read_response(value: object, provider: str | None) -> Reading | None:
     """Read an answer of the responses API."""
-    if not isinstance(part(value, "output"), list):
+    if type(part(value, "output")) is not list:
         return None
     usage = part(value, "usage")
-    reason = text(part(part(value, "incomplete_details"), "reason")) or text(part(value, "status"))
+    reason = word(part(value, "incomplete_details"), "reason") or word(value, "status")
     return Reading(
         {} if usage is None else tokens(usage),
         CHAT,
         provider,
-        text(part(value, "model")),
-        text(part(value, "id")),
+        word(value, "model"),
+        word(value, "id"),
         () if reason is None else (reason,),
         value if usage is None else usage,
     )
 
 
 def _read_named(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
-    named = part(value, "object")
+    named = word(value, "object")
     if named == "list":
         reading = read_embeddings(value, None)
     elif named == "response":
-        reading = read_response(value, _provider(value))
+        reading = read_response(value, proven_provider(value))
     else:
-        reading = read_choices(value, _provider(value))
+        reading = read_choices(value, proven_provider(value))
     return None if reading is None else (reading,)
 
 
 def _read_unnamed(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
-    if part(value, "object") is not None or not isinstance(part(value, "model"), str):
+    if part(value, "object") is not None or type(part(value, "model")) is not str:
         return None
-    reading = read_choices(value, _provider(value))
+    reading = read_choices(value, proven_provider(value))
     return None if reading is None else (reading,)
 
 
@@ -141,14 +142,15 @@ def take_choices(meter: StreamMeter, chunk: object, provider: str | None = None)
     """Take a chunk of a chat or text completion. The usage, where asked for, comes with the last one."""
     fields = held(chunk)
     choices = fields.get("choices")
-    if type(choices) is not list or fields.get("object") == "chat.completion":
-        return False  # whole
+    named = fields.get("object")
+    if type(choices) is not list or (type(named) is str and named == "chat.completion"):
+        return False  # that one is whole
     answer = meter.answer
     if answer is None or (answer.ended and choices and _is_another(answer, chunk)):
-        named = _OPERATIONS.get(text(fields.get("object")) or "")
-        if named is None:
+        operation = _OPERATIONS.get(text(named) or "")
+        if operation is None:
             return False
-        answer = meter.begin(named, provider or _provider(chunk))
+        answer = meter.begin(operation, provider or proven_provider(chunk))
     if answer.model is None or answer.response_id is None:
         answer.model = answer.model or text(fields.get("model"))
         answer.response_id = answer.response_id or text(fields.get("id"))
@@ -157,24 +159,26 @@ def take_choices(meter: StreamMeter, chunk: object, provider: str | None = None)
         if reason is not None:
             answer.finish(text(reason))
         if meter.keep_text:
-            meter.say(part(part(choice, "delta"), "content") or part(choice, "text"))
+            meter.say(word(part(choice, "delta"), "content") or part(choice, "text"))
     usage = fields["usage"] if "usage" in fields else part(chunk, "usage")
     if usage is not None:
         answer.put(usage_parts(usage), normal, usage)
-        answer.provider = answer.provider or provider or _provider(chunk)
+        answer.provider = answer.provider or provider or proven_provider(chunk)
     return True
 
 
 def _is_another(answer: Answer, chunk: object) -> bool:
-    response_id = text(part(chunk, "id"))
+    response_id = word(chunk, "id")
     return response_id is not None and answer.response_id is not None and response_id != answer.response_id
 
 
 def _take_event(meter: StreamMeter, event: Any) -> bool:
-    kind = part(event, "type")
+    kind = held(event).get("type")
+    if type(kind) is not str:
+        return False
     if kind == "chunk":  # of the client's own helper around a chat stream
         return take_choices(meter, part(event, "chunk"))
-    if type(kind) is not str or not kind.startswith("response."):
+    if not kind.startswith("response."):
         return False
     if kind == "response.output_text.delta":
         meter.current(CHAT, None)
@@ -185,7 +189,7 @@ def _take_event(meter: StreamMeter, event: Any) -> bool:
     if kind == "response.created":
         meter.begin(CHAT, None)
     answer = meter.current(CHAT, None)
-    if response is None or (reading := read_response(response, _provider(response))) is None:
+    if response is None or (reading := read_response(response, proven_provider(response))) is None:
         return True
     answer.model = reading.model
     answer.response_id = reading.response_id

@@ -115,7 +115,7 @@ def _read_list(value: list[Any], arguments: Arguments | None) -> Sequence[Readin
     # Lists are of one kind: the first thing in it decides. So a conversation, which begins with what a person said, is
     # not counted again with every turn; and a million numbers cost nothing.
     for item in value[:_MAX_FAILED]:
-        if item is None or isinstance(item, BaseException):
+        if item is None or issubclass(type(item), BaseException):
             continue
         cls = type(item)
         if cls is dict or cls is list or cls is tuple or _kind(cls)[0]:
@@ -135,7 +135,7 @@ def _read_items(value: list[Any], arguments: Arguments | None, depth: int) -> Se
     for item in value[:_MAX_ANSWERS]:
         readings = _read_within(item, arguments, depth)
         found.extend(readings)
-        if not found and item is not None and not isinstance(item, BaseException):
+        if not found and item is not None and not issubclass(type(item), BaseException):
             return ()
     if found and len(value) > _MAX_ANSWERS:
         warn_once("clients.list", "andon reads usage off the first %d answers of a list only", _MAX_ANSWERS)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from andon.clients.client import Arguments, Client
-from andon.clients.parts import part, text, total
+from andon.clients.parts import part, total, word
 from andon.clients.reading import Reading, normal_tokens
 from andon.clients.tensors import Ids, ids_of, mask_sum
 
@@ -45,7 +45,7 @@ def _read_output(value: Any, arguments: Arguments | None) -> Sequence[Reading] |
     if call.prompt is not None and sequences.begins_with(call.prompt):
         skipped: int | None = call.prompt.width
     else:
-        skipped = sequences.width - len(steps) if isinstance(steps, tuple) else None
+        skipped = sequences.width - len(steps) if type(steps) is tuple else None
     return (_reading(call, sequences, skipped),)
 
 
@@ -113,7 +113,7 @@ def _written(row: list[int], call: _Call, height: int) -> tuple[int, bool]:
 
 
 def _name(model: object) -> str | None:
-    name = text(part(part(model, "config"), "_name_or_path"))
+    name = word(part(model, "config"), "_name_or_path")
     # A folder's place says nothing to anybody else.
     return name.rstrip("/").rpartition("/")[2] if name is not None and name.startswith(("/", ".", "~")) else name
 
@@ -126,8 +126,8 @@ def _called(arguments: Arguments) -> _Call:
     found = kwargs
     if part(kwargs, "input_ids") is None and part(kwargs, "inputs") is None:
         for value in (*args, *kwargs.values())[:_MAX_LOOKED_AT]:
-            inside = value if isinstance(value, dict) else part(value, "data")
-            if isinstance(inside, dict) and "input_ids" in inside:
+            inside = value if type(value) is dict else part(value, "data")
+            if type(inside) is dict and "input_ids" in inside:
                 found = inside
                 break
     prompt = ids_of(part(found, "input_ids"))
@@ -165,7 +165,7 @@ def _learn_ends(call: _Call, value: object) -> None:
         ends, pad = part(source, "eos_token_id"), part(source, "pad_token_id")
         if type(ends) is int:
             call.ends = frozenset((ends,))
-        elif isinstance(ends, list):
+        elif type(ends) is list:
             call.ends = frozenset(end for end in ends if type(end) is int)
         if type(pad) is int:
             call.pad = pad

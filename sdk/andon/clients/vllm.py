@@ -39,7 +39,7 @@ def _read(value: Any, _: Arguments | None) -> Sequence[Reading] | None:
     operation: str | None = _GENERATES
     written: int | None = None
     reasons: tuple[str, ...] = ()
-    if isinstance(outputs, list):
+    if type(outputs) is list:
         written = total(*(_length(part(output, "token_ids")) for output in outputs))
         reasons = texts(items(outputs), "finish_reason")
     else:
@@ -74,7 +74,7 @@ class _Progress:
 
 def _take(meter: StreamMeter, chunk: Any) -> bool:
     outputs = part(chunk, "outputs")
-    if not isinstance(outputs, list):
+    if type(outputs) is not list:
         return False
     answer = _answer(meter, part(chunk, "request_id"))
     progress: _Progress = answer.memory

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from anthropic import Anthropic, AsyncAnthropic
 from anthropic.types.beta import BetaMessage
-
-from .expect import Watched, counts, meter, one, said
+from expect import Watched, counts, meter, one, said
 
 REQUEST: Any = {
     "model": "claude-fable-5-2",

@@ -6,8 +6,7 @@ from typing import Any
 
 import boto3
 import pytest
-
-from .expect import Watched, counts, meter, one, said
+from expect import Watched, counts, meter, one, said
 
 REQUEST: Any = {
     "modelId": "anthropic.claude-fable-5-2",

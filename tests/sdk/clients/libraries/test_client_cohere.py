@@ -7,8 +7,7 @@ from typing import Any
 
 import cohere
 import pytest
-
-from .expect import counts, meter, one, said
+from expect import counts, meter, one, said
 
 QUESTION: Any = [{"role": "user", "content": "Hello"}]
 COUNTS = counts(input=100, output=20, cache_read=30)

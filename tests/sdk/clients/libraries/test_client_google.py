@@ -7,17 +7,16 @@ import json
 from typing import Any
 
 import pytest
+from expect import counts, meter, one, said
 from google import genai
 from google.genai import types
 
 from . import wire
-from .expect import counts, meter, one, said
 
 MODEL = "gemini-2.5-flash"
 # 100 prompt + 7 of tools; 20 candidates + 30 thoughts.
 COUNTS = counts(input=107, output=50, cache_read=40, reasoning=30)
 SAID = ("generate_content", "gcp.gemini", MODEL, "resp-g", ("STOP",))
-
 
 
 @pytest.fixture

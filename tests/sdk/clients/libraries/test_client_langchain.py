@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 from andon.clients import readings
+from expect import counts, meter, one, said
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
-
-from .expect import counts, meter, one, said
 
 COUNTS = counts(input=100, output=40, cache_read=60, reasoning=30)
 
@@ -59,7 +58,11 @@ def test_a_conversation_is_not_counted_again() -> None:
 
 def test_a_stream_adds_up() -> None:
     chunks = list(model().stream("Hello"))
-    for taken in (meter(chunks), meter(chunk.model_dump() for chunk in chunks), meter((c, {"step": 1}) for c in chunks)):
+    for taken in (
+        meter(chunks),
+        meter(chunk.model_dump() for chunk in chunks),
+        meter((c, {"step": 1}) for c in chunks),
+    ):
         reading = taken.reading()
         assert reading is not None
         assert {**reading.tokens} == {**reading.tokens, **COUNTS}

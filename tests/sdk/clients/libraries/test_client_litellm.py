@@ -7,8 +7,7 @@ from typing import Any
 
 import litellm
 import pytest
-
-from .expect import Watched, counts, meter, one, said
+from expect import Watched, counts, meter, one, said
 
 QUESTION: Any = [{"role": "user", "content": "Hello"}]
 COUNTS = counts(input=100, output=40, cache_read=60, cache_write=10, reasoning=30)
@@ -26,7 +25,8 @@ def test_a_chat_answer_object_and_dict() -> None:
 
 
 def test_a_server_of_ones_own_that_speaks_openais_protocol_is_not_openai() -> None:
-    assert one(litellm.completion(model="openai/gpt-4o", messages=QUESTION)).provider is None
+    assert one(litellm.completion(model="openai/llama-3.3-70b", messages=QUESTION)).provider is None
+    assert one(litellm.completion(model="openai/gpt-4o", messages=QUESTION)).provider == "openai"
 
 
 def test_what_anthropic_tells_in_parts_litellm_has_summed(provider: str) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from anthropic import Anthropic
+from expect import counts, meter, one, said
 from llama_index.core.llms import ChatMessage, ChatResponse, CompletionResponse, CustomLLM, LLMMetadata
 from llama_index.core.llms.callbacks import llm_completion_callback
 from openai import OpenAI
 
 from . import wire
-from .expect import counts, meter, one, said
 
 QUESTION: Any = [{"role": "user", "content": "Hello"}]
 COUNTS = counts(input=100, output=40, cache_read=60, cache_write=10, reasoning=30)

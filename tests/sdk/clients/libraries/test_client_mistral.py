@@ -6,11 +6,11 @@ import asyncio
 from typing import Any
 
 import pytest
+from expect import Watched, counts, meter, one, said
 from mistralai.client import Mistral
 from mistralai.client.models import ChatCompletionResponse
 
 from . import wire
-from .expect import Watched, counts, meter, one, said
 
 QUESTION: Any = [{"role": "user", "content": "Hello"}]
 COUNTS = counts(input=100, output=20, cache_read=64)

@@ -7,8 +7,7 @@ from typing import Any
 
 import ollama
 import pytest
-
-from .expect import counts, meter, one, said
+from expect import counts, meter, one, said
 
 QUESTION: Any = [{"role": "user", "content": "Hello"}]
 COUNTS = counts(input=26, output=12)

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 from andon.clients import StreamMeter, readings
+from expect import Watched, counts, meter, one, said
 from openai import AsyncOpenAI, OpenAI
-
-from .expect import Watched, counts, meter, one, said
 
 MODEL = "gpt-4o-2024-08-06"
 QUESTION: Any = [{"role": "user", "content": "Hello"}]

@@ -135,10 +135,7 @@ def anthropic_events() -> list[dict[str, Any]]:
     return [
         {"type": "message_start", "message": {**whole, "content": [], "stop_reason": None, "usage": started}},
         {"type": "content_block_start", "index": 0, "content_block": block},
-        *(
-            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
-            for text in TEXT
-        ),
+        *({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}} for text in TEXT),
         {"type": "content_block_stop", "index": 0},
         {
             "type": "message_delta",
@@ -260,9 +257,7 @@ def mistral_chat() -> dict[str, Any]:
 
 def mistral_chunks() -> list[dict[str, Any]]:
     head = {"id": "mis-1", "object": "chat.completion.chunk", "created": 1, "model": "mistral-small-latest"}
-    chunks = [
-        {**head, "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]} for text in TEXT
-    ]
+    chunks = [{**head, "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]} for text in TEXT]
     end = {**head, "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "stop"}]}
     return [*chunks, {**end, "usage": MISTRAL_USAGE}]
 
