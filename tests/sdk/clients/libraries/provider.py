@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -164,8 +165,16 @@ ANSWERS = {
 }
 
 
-def serve() -> ThreadingHTTPServer:
+class Provider(ThreadingHTTPServer):
+    """Does not mind readers that go away."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+def serve() -> Provider:
     """A provider on a free port, not yet running."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    return server
+    return Provider(("127.0.0.1", 0), Handler)

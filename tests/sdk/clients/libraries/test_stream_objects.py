@@ -130,17 +130,15 @@ def test_what_is_no_stream_of_a_client_is_left_alone() -> None:
 
 
 def test_a_class_that_cannot_be_watched_is_refused_untouched() -> None:
-    class Slotted(EventStream):
-        __slots__ = ("__weakref__",)
-
+    class Final(EventStream):
         def __init_subclass__(cls) -> None:
-            raise TypeError("final")
+            raise TypeError("no more of these")
 
-    made = Slotted.__new__(Slotted)
+    made = Final.__new__(Final)
     ends: list[StreamMeter] = []
     assert client_stream(made)
     assert not metered(made, ends.append, lambda: None)
-    assert type(made) is Slotted
+    assert type(made) is Final
     del made
     gc.collect()
     assert ends == []
