@@ -91,21 +91,23 @@ def _read_embeddings(value: Any, _: Arguments | None) -> Sequence[Reading] | Non
 
 def _take(meter: StreamMeter, chunk: Any) -> bool:
     fields = held(chunk)
-    usage = first(fields, "usage_metadata", "usageMetadata")
+    usage, response = fields.get("usage_metadata"), fields.get("response_id")
+    if type(chunk) is dict:
+        usage, response = fields.get("usageMetadata", usage), fields.get("responseId", response)
     candidates = fields.get("candidates")
     if usage is None and type(candidates) is not list:
         return False
     answer = meter.answer
-    response_id = text(first(fields, "response_id", "responseId"))
+    response_id = response if type(response) is str else None
     if answer is None or (response_id is not None and response_id != answer.response_id):
         if not _is_generated(chunk, usage):
             return False
         answer = meter.begin(_GENERATE, _provider(chunk, usage))
         answer.response_id = response_id
         answer.model = text(first(chunk, "model_version", "modelVersion"))
-    for candidate in items(candidates):
+    for candidate in candidates if type(candidates) is list else ():
         said = held(candidate)
-        reason = said.get("finish_reason", said.get("finishReason"))
+        reason = said["finish_reason"] if "finish_reason" in said else said.get("finishReason")
         if reason is not None:
             answer.finish(text(reason))
         if meter.keep_text:

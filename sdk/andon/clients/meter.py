@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from andon.clients.reading import Reading
+from andon.notices import Loss, losses
 
 Parts: TypeAlias = Mapping[str, int | None]
 Normal: TypeAlias = Callable[[dict[str, int]], dict[str, int]]
@@ -98,7 +99,7 @@ class StreamMeter:
         self.answer: Answer | None = None
         self.error: BaseException | None = None
         self.keep_text: Final = keep_text
-        self.last: Callable[[StreamMeter, Any], bool] | None = None
+        self.last: Callable[[StreamMeter, Any], bool] = _nobody
         self.last_class: type | None = None
         self._done: dict[_Caller, Reading] = {}
         self._kept: list[str] = []
@@ -106,7 +107,16 @@ class StreamMeter:
 
     def take(self, item: object) -> None:
         """Take one item of the stream."""
-        taker = takers.get(type(item), _first_seen)
+        cls = type(item)
+        if cls is self.last_class:
+            # What took the item before takes the next one, nearly always.
+            try:
+                if self.last(self, item):
+                    return
+            except Exception as error:  # noqa: BLE001 - as `never_raises`, at the cost that every item may have
+                tell_fault(item, error)
+                return
+        taker = takers.get(cls, _first_seen)
         if taker is not None:
             taker(self, item)
         elif self.keep_text and type(item) is str:
@@ -160,6 +170,16 @@ class StreamMeter:
         for reading in self.readings():
             found = reading if found is None else _together(found, reading)
         return found
+
+
+def _nobody(_: StreamMeter, __: object) -> bool:
+    return False
+
+
+def tell_fault(item: object, error: Exception) -> None:
+    """Count what went wrong while reading an item."""
+    detail = f"reading a {type(item).__name__} of a stream failed with {type(error).__name__}: {error}"
+    losses.add(Loss.FAULT, 1, detail)
 
 
 def _together(one: Reading, other: Reading) -> Reading:

@@ -14,10 +14,8 @@ _NOTHING: Final[dict[str, Any]] = {}
 
 def held(value: object) -> dict[str, Any]:
     """Return the fields of a dict or object, for the path that each chunk of a stream takes."""
-    if type(value) is dict:
-        return value
     try:
-        fields = _look(value, "__dict__")
+        fields = value if type(value) is dict else _look(value, "__dict__")
     except Exception:  # noqa: BLE001 - even this name may be a property
         return _NOTHING
     return fields if type(fields) is dict else _NOTHING

@@ -23,10 +23,10 @@ from andon.clients import (
     vllm,
 )
 from andon.clients.client import Arguments, Client, Reader, Taker
-from andon.clients.meter import StreamMeter, takers
+from andon.clients.meter import StreamMeter, takers, tell_fault
 from andon.clients.reading import Reading
 from andon.guard import never_raises
-from andon.notices import Loss, losses, warn_once
+from andon.notices import warn_once
 
 # A client of its own roots stands before the one whose shapes it has taken over.
 CLIENTS: Final[tuple[Client, ...]] = (
@@ -167,17 +167,14 @@ def _taker_of(cls: type) -> Callable[[StreamMeter, Any], object]:
 
     def take_item(meter: StreamMeter, item: Any) -> None:
         try:
-            # What took the item before takes the next one, nearly always.
-            if (last := meter.last) is not None and meter.last_class is cls and last(meter, item):
-                return
             for taker in _by_keys(item, _DICT_TAKERS) if found is None else found:
                 if taker(meter, item):
                     meter.last, meter.last_class = taker, cls
                     return
             for reading in read(item, None) or ():
                 meter.complete(reading)
-        except Exception as error:  # noqa: BLE001 - as `never_raises`, at the cost that a stream's every item may have
-            losses.add(Loss.FAULT, 1, f"reading a {cls.__name__} failed with {type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - as `never_raises`
+            tell_fault(item, error)
 
     return take_item
 
