@@ -1,0 +1,38 @@
+"""Every example of the guide with a model in the process runs as it stands, and is received."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from examples import examples
+
+# The engine wants an accelerator. This answers in its place, with its own classes.
+ENGINE = """
+import vllm
+from vllm.outputs import CompletionOutput, RequestOutput
+
+
+class LLM:
+    def __init__(self, model):
+        assert model
+
+    def generate(self, prompts):
+        outputs = []
+        for number, prompt in enumerate(prompts):
+            made = CompletionOutput(0, "Good morning", [1, 2], None, None, finish_reason="stop")
+            outputs.append(RequestOutput(str(number), prompt, [1, 2, 3, 4, 5], None, [made], True))
+        return outputs
+
+
+vllm.LLM = LLM
+"""
+EXAMPLES = examples(local=True)
+
+
+@pytest.mark.parametrize(("heading", "program"), EXAMPLES, ids=[heading for heading, _ in EXAMPLES])
+def test_an_example_runs(collector: Any, run_program: Any, heading: str, program: str) -> None:
+    if "vllm" in program:
+        program = ENGINE + program
+    run_program(program, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, PYTHONWARNINGS="ignore")
+    assert collector.spans
