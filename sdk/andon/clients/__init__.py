@@ -7,7 +7,7 @@ The files of the clients are loaded at the first value that is neither a text no
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from andon.clients.meter import StreamMeter, takers
+from andon.clients.meter import TRIVIAL, StreamMeter, takers
 from andon.clients.reading import Reading
 from andon.clients.watch import client_stream, metered
 
@@ -45,4 +45,4 @@ def _first_seen(value: object, arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
 
 # Class of a value -> who reads it; None: nobody.
-_readers: Final[dict[type, _Found | None]] = dict.fromkeys((str, int, float, bool, bytes, type(None)))
+_readers: Final[dict[type, _Found | None]] = dict.fromkeys(TRIVIAL)

@@ -208,5 +208,7 @@ def _first_seen(meter: StreamMeter, item: object) -> None:
         meter.say(item)
 
 
+TRIVIAL: Final = (str, int, float, bool, bytes, type(None))
+
 # Class of an item -> who takes it; None: nobody. Filled by `table`.
-takers: Final[dict[type, Callable[[StreamMeter, Any], object] | None]] = {}
+takers: Final[dict[type, Callable[[StreamMeter, Any], object] | None]] = dict.fromkeys(TRIVIAL)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from andon.clients.client import Arguments, Client
-from andon.clients.parts import part, total, word
+from andon.clients.parts import first, part, total, word
 from andon.clients.reading import Reading, normal_tokens
 from andon.clients.tensors import Ids, ids_of, mask_sum
 
@@ -41,7 +41,7 @@ def _read_output(value: Any, arguments: Arguments | None) -> Sequence[Reading] |
     if "encoder_attentions" in getattr(type(value), "__dataclass_fields__", ()):
         return (_reading(call, sequences, call.decoder_width),)
     # What the model gave at each step, where it was asked for, tells how many steps there were.
-    steps = part(value, "scores") or part(value, "logits")
+    steps = first(value, "scores", "logits")
     if call.prompt is not None and sequences.begins_with(call.prompt):
         skipped: int | None = call.prompt.width
     else:

@@ -292,7 +292,8 @@ def test_text_without_end_is_given_up_and_not_cut() -> None:
 def test_the_files_of_the_clients_are_loaded_at_the_first_value_that_may_be_an_answer() -> None:
     program = (
         "import sys, andon.clients as c;"
-        "c.readings('text'); c.readings(1.5); c.readings(None);"
+        "c.readings('text'); c.readings(1.5); c.readings(None); c.is_model_chunk_type(str);"
+        "c.StreamMeter(True).take('text');"
         "assert 'andon.clients.table' not in sys.modules;"
         "c.readings({});"
         "assert 'andon.clients.table' in sys.modules;"

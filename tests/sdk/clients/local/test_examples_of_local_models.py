@@ -1,11 +1,11 @@
-"""Every example of the guide with a model in the process runs as it stands, and is received."""
+"""Every example of the guide with a model in the process runs as it stands, and each call in it is read."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from examples import examples
+from examples import PRELUDE, examples, read
 
 # The engine wants an accelerator. This answers in its place, with its own classes.
 ENGINE = """
@@ -30,9 +30,10 @@ vllm.LLM = LLM
 EXAMPLES = examples(local=True)
 
 
-@pytest.mark.parametrize(("heading", "program"), EXAMPLES, ids=[heading for heading, _ in EXAMPLES])
-def test_an_example_runs(collector: Any, run_program: Any, heading: str, program: str) -> None:
+@pytest.mark.parametrize(("program", "expected"), EXAMPLES, ids=range(len(EXAMPLES)))
+def test_an_example_runs(collector: Any, run_program: Any, program: str, expected: Any) -> None:
     if "vllm" in program:
         program = ENGINE + program
-    run_program(program, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, PYTHONWARNINGS="ignore")
+    done = run_program(PRELUDE + program, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, PYTHONWARNINGS="ignore")
+    assert read(done.stdout) == expected
     assert collector.spans
