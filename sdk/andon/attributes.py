@@ -7,24 +7,41 @@ and the resource names the core conventions; `andon.*` is our own. Every other m
 from typing import Final
 
 PIPELINE: Final = "andon.pipeline"
+PIPELINE_KIND: Final = "andon.pipeline.kind"
 STAGE: Final = "andon.stage"
 RUN_ID: Final = "andon.run.id"
+DOMAIN: Final = "andon.domain"
+
+ROWS_IN: Final = "andon.rows.in"
+ROWS_OUT: Final = "andon.rows.out"
+BYTES_IN: Final = "andon.bytes.in"
+BYTES_OUT: Final = "andon.bytes.out"
+
+CONTENT_INPUT: Final = "andon.content.input"
+CONTENT_OUTPUT: Final = "andon.content.output"
 
 OPERATION: Final = "gen_ai.operation.name"
 PROVIDER: Final = "gen_ai.provider.name"
 REQUEST_MODEL: Final = "gen_ai.request.model"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+RESPONSE_ID: Final = "gen_ai.response.id"
+FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 
 INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
 OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
 CACHE_READ_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
 CACHE_WRITE_TOKENS: Final = "gen_ai.usage.cache_write.input_tokens"
 REASONING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
+USAGE_ESTIMATED: Final = "andon.usage.estimated"
 
 STREAM: Final = "gen_ai.request.stream"
 TIME_TO_FIRST_CHUNK_SECONDS: Final = "gen_ai.response.time_to_first_chunk"
 STREAM_TOKENS_PER_SECOND: Final = "andon.stream.tokens_per_second"
 
 ERROR_TYPE: Final = "error.type"
+
+TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - a name
+DIRECTION: Final = "andon.direction"
 
 OBSERVATION_EVENT: Final = "andon.observation"
 OBSERVATION_FEATURE: Final = "andon.observation.feature."
@@ -34,4 +51,5 @@ OBSERVATION_LABEL: Final = "andon.observation.label"
 OBSERVATION_SEGMENT: Final = "andon.observation.segment."
 
 SERVICE_NAME: Final = "service.name"
+SERVICE_INSTANCE_ID: Final = "service.instance.id"
 DEPLOYMENT_ENVIRONMENT: Final = "deployment.environment.name"

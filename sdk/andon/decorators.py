@@ -1,147 +1,242 @@
-"""`@andon.pipeline` and `@andon.stage`: one span for each call of a function, whatever shape the function has.
+"""`andon.pipeline` and `andon.stage`: one span for each call of a function, whatever shape the function has.
 
 Plain functions, coroutine functions, generators and async generators keep their shape; a plain function that returns
-one of those (another decorator, a partial) has its span kept open until that is through.
+one of those, or a client's stream, has its span kept open until that is through. Both serve `with` blocks as well.
 """
 
 import functools
 import inspect
 import weakref
 from collections.abc import Callable, Coroutine
-from time import perf_counter_ns
-from types import AsyncGeneratorType, CoroutineType, GeneratorType, MethodType
-from typing import Any, TypeVar, cast, overload
+from contextvars import Token
+from types import AsyncGeneratorType, CoroutineType, GeneratorType, MethodType, TracebackType
+from typing import Any, Final, Self, TypeVar, cast, overload
 
+from opentelemetry.context import Context
+
+from andon import content, unstable
+from andon.answers import PLAIN_TYPES, Arguments, read_answer
 from andon.notices import warn_once
+from andon.place import LIFECYCLE_KINDS, Kind, LifecycleKind, Mark, Tokenizer
 from andon.runtime import runtime
-from andon.spans import Kind, OpenSpan, leave, open_span
-from andon.streams import astream, stream
-from andon.unstable import attach, current_context
+from andon.spans import OpenSpan, current_span, leave, open_span
+from andon.streams import astream, keep_watching, stream
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_UNFINISHED = (CoroutineType, GeneratorType, AsyncGeneratorType)
+_UNFINISHED: Final = frozenset({CoroutineType, GeneratorType, AsyncGeneratorType})
 
 
 @overload
 def pipeline(name: F, /) -> F: ...
 @overload
-def pipeline(name: str | None = None, /) -> Callable[[F], F]: ...
-def pipeline(name: Any = None, /) -> Any:
-    """Mark a function as a pipeline: each outermost call is one run, which everything called inside belongs to.
+def pipeline(
+    name: str | None = None,
+    /,
+    *,
+    kind: LifecycleKind | None = None,
+    domain: str | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> "Marker": ...
+def pipeline(
+    name: Any = None,
+    /,
+    *,
+    kind: LifecycleKind | None = None,
+    domain: str | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> Any:
+    """Mark a function or a `with` block as a pipeline: each outermost call is one run, which all inside belongs to.
 
     Args:
         name: name of the pipeline; the function's own name where it is left out (`@andon.pipeline`).
+        kind: `ingest`, `transform`, `train`, `fine_tune`, `evaluate`, `inference` or `batch_inference`.
+        domain: who owns it, in the words of a data mesh.
+        tokenizer: counts the tokens of a text; used for answers that do not tell their usage, which is then marked as
+            estimated.
     """
-    return _decorator(Kind.PIPELINE, name)
+    if kind is not None and kind not in LIFECYCLE_KINDS:
+        warn_once("pipeline.kind", "andon.pipeline: kind=%r is left out; allowed: %s", kind, ", ".join(LIFECYCLE_KINDS))
+        kind = None
+    return _marked(name, functools.partial(Mark, Kind.PIPELINE, lifecycle=kind, domain=domain, tokenizer=tokenizer))
 
 
 @overload
 def stage(name: F, /) -> F: ...
 @overload
-def stage(name: str | None = None, /) -> Callable[[F], F]: ...
-def stage(name: Any = None, /) -> Any:
-    """Mark a function as a stage, one step of the pipeline that calls it.
+def stage(name: str | None = None, /, *, tokenizer: Tokenizer | None = None) -> "Marker": ...
+def stage(name: Any = None, /, *, tokenizer: Tokenizer | None = None) -> Any:
+    """Mark a function or a `with` block as a stage, one step of the pipeline around it.
 
     Args:
         name: name of the stage; the function's own name where it is left out (`@andon.stage`).
+        tokenizer: as for `pipeline`.
     """
-    return _decorator(Kind.STAGE, name)
+    return _marked(name, functools.partial(Mark, Kind.STAGE, tokenizer=tokenizer))
 
 
-def _decorator(kind: Kind, name: Any) -> Any:
+def _marked(name: Any, mark: Callable[[str], Mark]) -> Any:
     if name is not None and not isinstance(name, str):
-        return _decorate(name, kind, None)
-    return functools.partial(_decorate, kind=kind, name=name)
+        return _decorate(name, mark, None)
+    return Marker(mark, name)
 
 
-def _decorate(fn: Any, kind: Kind, name: str | None) -> Any:
+class Marker:
+    """What `andon.pipeline("name")` and `andon.stage("name")` give: a decorator, and a context manager."""
+
+    __slots__ = ("_mark", "_name", "_opened")
+
+    def __init__(self, mark: Callable[[str], Mark], name: str | None) -> None:
+        self._mark = mark
+        self._name = name
+        self._opened: list[tuple[OpenSpan, Token[Context]]] = []
+
+    def __call__(self, fn: F) -> F:
+        """Decorate a function."""
+        return cast(F, _decorate(fn, self._mark, self._name))
+
+    def __enter__(self) -> Self:
+        """Begin a block; it is a call like any other."""
+        opened = open_span(self._mark(self._name or "block"))
+        if opened is not None:
+            work, context = opened
+            self._opened.append((work, unstable.attach(context)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the block that is innermost here."""
+        if not self._opened:
+            return
+        inner = current_span()
+        mine = next((pair for pair in reversed(self._opened) if pair[0] is inner), self._opened[-1])
+        self._opened.remove(mine)
+        work, token = mine
+        leave(token)
+        work.end(error)
+
+    async def __aenter__(self) -> Self:
+        """As `__enter__`."""
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """As `__exit__`."""
+        self.__exit__(kind, error, traceback)
+
+
+def _decorate(fn: Any, mark: Callable[[str], Mark], name: str | None) -> Any:
     if isinstance(fn, staticmethod | classmethod):
-        return type(fn)(_decorate(fn.__func__, kind, name))
-    if not callable(fn):
+        return type(fn)(_decorate(fn.__func__, mark, name))
+    if not callable(fn) or isinstance(fn, type):
         warn_once(
-            f"decorate.{kind.value}",
-            "@andon.%s is put on %r, which cannot be called; it is left as it is. Put it on a function or method",
-            kind.value,
+            "decorate",
+            "andon: a decorator is put on %r, which is no function; it is left as it is. Put it on a function",
             fn,
         )
         return fn
-    called = name or getattr(fn, "__name__", None) or type(fn).__name__
+    made = mark(name or getattr(fn, "__name__", None) or type(fn).__name__)
     if inspect.isgeneratorfunction(fn):
-        return _StreamFunction(fn, kind, called, stream)
+        return _StreamFunction(fn, made, stream)
     if inspect.isasyncgenfunction(fn):
-        return _StreamFunction(fn, kind, called, astream)
+        return _StreamFunction(fn, made, astream)
     if inspect.iscoroutinefunction(fn):
-        return _coroutine_function(fn, kind, called)
-    return _function(fn, kind, called)
+        return _coroutine_function(fn, made)
+    return _function(fn, made)
 
 
-def _function(fn: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:
+# The two below reach everything through modules and module-level functions, never through a bound method of a context
+# variable: cloudpickle (Ray, Dask, Spark) takes what they name along with a function of `__main__`.
+
+
+def _function(fn: Callable[..., Any], mark: Mark) -> Callable[..., Any]:
     @functools.wraps(fn)
     def call(*args: Any, **kwargs: Any) -> Any:
-        work = open_span(kind, name)
-        if work is None:
+        opened = open_span(mark)
+        if opened is None:
             return fn(*args, **kwargs)
-        started_ns = perf_counter_ns()
-        token = attach(work.context)
+        work, context = opened
+        token = unstable.attach(context)
+        if runtime.mask is not None:
+            content.write_arguments(work, args, kwargs)
         try:
             result = fn(*args, **kwargs)
         except BaseException as error:
+            leave(token)
             work.end(error)
             raise
-        finally:
-            leave(token)
-        if isinstance(result, _UNFINISHED):
-            return _kept_open(result, work, started_ns)
-        work.end()
-        return result
+        leave(token)
+        if type(result) in PLAIN_TYPES and not work.wants_text():
+            work.end()
+            return result
+        return finish(work, context, result, (args, kwargs))
 
     return call
 
 
-def _coroutine_function(fn: Callable[..., Any], kind: Kind, name: str) -> Callable[..., Any]:
+def _coroutine_function(fn: Callable[..., Any], mark: Mark) -> Callable[..., Any]:
     @functools.wraps(fn)
     async def call(*args: Any, **kwargs: Any) -> Any:
-        work = open_span(kind, name)
-        if work is None:
+        opened = open_span(mark)
+        if opened is None:
             return await fn(*args, **kwargs)
-        started_ns = perf_counter_ns()
-        token = attach(work.context)
+        work, context = opened
+        token = unstable.attach(context)
+        if runtime.mask is not None:
+            content.write_arguments(work, args, kwargs)
         try:
             result = await fn(*args, **kwargs)
         except BaseException as error:
+            leave(token)
             work.end(error)
             raise
-        finally:
-            leave(token)
-        if isinstance(result, _UNFINISHED):
-            return _kept_open(result, work, started_ns)
-        work.end()
-        return result
+        leave(token)
+        if type(result) in PLAIN_TYPES and not work.wants_text():
+            work.end()
+            return result
+        return finish(work, context, result, (args, kwargs))
 
     return call
 
 
-async def _awaited(coroutine: Coroutine[Any, Any, Any], work: OpenSpan) -> Any:
-    token = attach(work.context)
+def finish(work: OpenSpan, context: Context, result: Any, arguments: Arguments) -> Any:
+    """End the span of a call that has returned `result`, or keep it open until the result is through; give the result.
+
+    Args:
+        context: what is current inside the call.
+        arguments: of the call.
+    """
+    if type(result) in _UNFINISHED:
+        return _kept_open(result, work, context)
+    if keep_watching(result, work):
+        return result
+    read_answer(work, result, arguments)
+    work.end()
+    return result
+
+
+async def _awaited(coroutine: Coroutine[Any, Any, Any], work: OpenSpan, context: Context) -> Any:
+    token = unstable.attach(context)
     try:
-        return await coroutine
+        result = await coroutine
     except BaseException as error:
+        leave(token)
         work.end(error)
         raise
-    finally:
-        leave(token)
-        work.end()
+    leave(token)
+    return finish(work, context, result, ((), {}))
 
 
-def _kept_open(result: Any, work: OpenSpan, started_ns: int) -> Any:
+def _kept_open(result: Any, work: OpenSpan, context: Context) -> Any:
     kept: Any
     if isinstance(result, CoroutineType):
-        kept = _awaited(result, work)
+        kept = _awaited(result, work, context)
     elif isinstance(result, GeneratorType):
-        kept = stream(result, lambda: work, started_ns)
+        kept = stream(result, lambda: (work, context), work.started_ns)
     else:
-        kept = astream(result, lambda: work, started_ns)
+        kept = astream(result, lambda: (work, context), work.started_ns)
     # Nobody may ever ask for the first item; then the span ends when the generator goes.
     weakref.finalize(kept, work.end)
     return kept
@@ -155,14 +250,13 @@ class _StreamFunction:
     function with `inspect`, as frameworks ask before they stream.
     """
 
-    def __init__(self, fn: Callable[..., Any], kind: Kind, name: str, run: Callable[..., Any]) -> None:
+    def __init__(self, fn: Callable[..., Any], mark: Mark, run: Callable[..., Any]) -> None:
         functools.update_wrapper(self, fn)
         for attribute in ("__code__", "__defaults__", "__kwdefaults__", "__annotations__"):
             if hasattr(fn, attribute):
                 setattr(self, attribute, getattr(fn, attribute))
         self._fn = fn
-        self._kind = kind
-        self._called = name
+        self._mark = mark
         self._run = run
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -170,7 +264,7 @@ class _StreamFunction:
         if runtime.tracer is None:
             runtime.tell_if_forgotten()
             return inner
-        return self._run(inner, functools.partial(open_span, self._kind, self._called, current_context()))
+        return self._run(inner, functools.partial(open_span, self._mark, unstable.current_context()))
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(cast(Callable[..., Any], self), instance)

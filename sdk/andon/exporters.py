@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from andon import attributes, unstable
-from andon.guard import never_raises
+from andon.guard import fault
 from andon.observations import Observation
 from andon.outbox import Outbox
 from andon.settings import SHUTDOWN_SECONDS
@@ -48,10 +48,11 @@ class _OverheardLines(logging.Filter):
             self._thread.lines = None
 
 
-_overheard = _OverheardLines()
+overheard = _OverheardLines()
 
 
-def _reason(url: str, lines: list[str]) -> str:
+def reason_of(url: str, lines: list[str]) -> str:
+    """Return why nothing was delivered to `url`, from what the exporter said."""
     return f"{url}: {lines[-1] if lines else 'no answer'}"
 
 
@@ -64,13 +65,13 @@ class SpanSender:
 
     def send(self, items: list[ReadableSpan], /) -> str | None:
         """Deliver, with the exporter's own retries."""
-        with _overheard.listening_to(self._exporter) as lines:
+        with overheard.listening_to(self._exporter) as lines:
             delivered = self._exporter.export(items) is SpanExportResult.SUCCESS
-        return None if delivered else _reason(self._url, lines)
+        return None if delivered else reason_of(self._url, lines)
 
     def close(self) -> None:
         """Stop retrying."""
-        with _overheard.listening_to(self._exporter):
+        with overheard.listening_to(self._exporter):
             self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
@@ -106,15 +107,15 @@ class ObservationSender:
             )
         ]
         for start in range(0, len(records), self._max_records):
-            with _overheard.listening_to(self._exporter) as lines:
+            with overheard.listening_to(self._exporter) as lines:
                 result = self._exporter.export(records[start : start + self._max_records])
             if not unstable.log_export_succeeded(result):
-                return _reason(self._url, lines)
+                return reason_of(self._url, lines)
         return None
 
     def close(self) -> None:
         """Stop retrying."""
-        with _overheard.listening_to(self._exporter):
+        with overheard.listening_to(self._exporter):
             self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
@@ -124,11 +125,13 @@ class OutboxSpanProcessor(SpanProcessor):
     def __init__(self, outbox: Outbox[ReadableSpan]) -> None:
         self._outbox = outbox
 
-    @never_raises
     def on_end(self, span: ReadableSpan) -> None:
-        """Queue the span; never blocks."""
-        if span.context is not None and span.context.trace_flags.sampled:
-            self._outbox.put(span)
+        """Queue the span; never blocks, never raises."""
+        try:
+            if span.context is not None and span.context.trace_flags.sampled:
+                self._outbox.put(span)
+        except Exception as problem:  # noqa: BLE001 - nothing of ours may reach the host
+            fault("the queue of spans", problem)
 
     def shutdown(self) -> None:
         """Send what is queued before a host's provider goes down; the outbox itself is closed by the runtime."""

@@ -14,6 +14,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def fault(where: str, error: Exception) -> None:
+    """Count a fault inside the SDK, and log it at most once a minute. For the hot paths, which catch for themselves."""
+    try:
+        losses.add(Loss.FAULT, 1, f"{where} failed with {type(error).__name__}: {error}")
+    except Exception:  # noqa: BLE001 - an error whose text cannot be had
+        losses.add(Loss.FAULT, 1, f"{where} failed with {type(error).__name__}")
+
+
 def never_raises(fn: Callable[P, R]) -> Callable[P, R | None]:
     """Return `fn` with every exception turned into None, counted and logged at most once a minute.
 
@@ -25,7 +33,7 @@ def never_raises(fn: Callable[P, R]) -> Callable[P, R | None]:
         try:
             return fn(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - the one place where anything may have gone wrong
-            losses.add(Loss.FAULT, 1, f"andon.{fn.__name__} failed with {type(error).__name__}: {error}")
+            fault(f"andon.{fn.__name__}", error)
             return None
 
     return guarded

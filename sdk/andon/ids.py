@@ -4,6 +4,7 @@ Training scripts call `random.seed(0)`. The OpenTelemetry default draws ids from
 share their trace ids and the second would look like a resend of the first. Ours come from a generator of our own.
 """
 
+import itertools
 import os
 import random
 
@@ -11,16 +12,33 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 _source = random.Random(os.urandom(32))
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _source.seed(os.urandom(32)))
 
-_VERSION_AND_VARIANT_BITS = (0xF << 76) | (0x3 << 62)
-_VERSION_4_RFC_9562 = (0x4 << 76) | (0x2 << 62)
+class _RunIds:
+    """Ids for this process: half of it random, the other half counted, which costs a tenth of drawing each."""
+
+    def __init__(self) -> None:
+        self._process = f"{_source.getrandbits(64):016x}"
+        self._counter = itertools.count(_source.getrandbits(32))
+
+    def new(self) -> str:
+        return f"{self._process}{next(self._counter):016x}"
+
+
+_run_ids = _RunIds()
+
+
+def _start_over_in_child() -> None:
+    _source.seed(os.urandom(32))
+    _run_ids.__init__()  # type: ignore[misc]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_over_in_child)
 
 
 def new_run_id() -> str:
-    """Return a random (version 4) UUID as 32 hexadecimal digits."""
-    return f"{_source.getrandbits(128) & ~_VERSION_AND_VARIANT_BITS | _VERSION_4_RFC_9562:032x}"
+    """Return an id of 32 hexadecimal digits that no other run has, in this process or in another."""
+    return _run_ids.new()
 
 
 class OwnIdGenerator(IdGenerator):

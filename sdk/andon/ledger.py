@@ -1,24 +1,29 @@
 """Who used which tokens within one span: sums that never mix two models.
 
-Fed by `record_tokens`, read when the span ends. The first entry belongs to the span itself; a second model, provider or
-operation makes an entry of its own, which becomes a child span.
+Fed by `record_tokens` and by what the decorators recognise, read when the span ends. The first entry belongs to the
+span itself; a second model, provider or operation makes an entry of its own, which becomes a child span.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from andon import attributes
 
+AttributeValue: TypeAlias = str | int | float | bool | tuple[str, ...]
+
 DEFAULT_OPERATION: Final = "chat"
+# Tokens of these kinds of pipelines are worked through, not asked of a model: their operation says so.
+_OWN_OPERATION: Final = frozenset({"ingest", "transform", "train", "fine_tune"})
 
 
 class Caller(NamedTuple):
-    """What used tokens; None where the call did not say."""
+    """What used tokens; None where the call did not say. The request's model is what was asked for, the response's
+    what answered: `gpt-4o` may be answered by `gpt-4o-2024-08-06`."""
 
-    operation: str | None
-    provider: str | None
-    model: str | None
+    operation: str | None = None
+    provider: str | None = None
+    request_model: str | None = None
+    response_model: str | None = None
 
     def may_be(self, other: "Caller") -> bool:
         """Whether both can mean the same: nothing that both name differs."""
@@ -29,49 +34,84 @@ class Caller(NamedTuple):
         return Caller(*(theirs if mine is None else mine for mine, theirs in zip(self, other, strict=True)))
 
 
-@dataclass(slots=True)
+NOBODY: Final = Caller()
+
+
 class Entry:
-    """The sums of one caller, by attribute name, and when they were recorded (UTC nanoseconds)."""
+    """The sums of one caller, by attribute name, and when they were recorded (UTC nanoseconds).
 
-    caller: Caller
-    first_ns: int
-    last_ns: int
-    tokens: dict[str, int] = field(default_factory=dict)
+    Attributes:
+        details: what else is known of the call, by attribute name: response id, finish reasons, estimated.
+    """
 
-    def attributes(self) -> dict[str, str | int]:
-        """Return what a span says of this usage; what is unknown is absent."""
-        operation, provider, model = self.caller
-        found: dict[str, str | int] = {attributes.OPERATION: operation or DEFAULT_OPERATION}
+    __slots__ = ("caller", "details", "first_ns", "last_ns", "tokens")
+
+    def __init__(
+        self, caller: Caller, now_ns: int, tokens: dict[str, int], details: dict[str, AttributeValue] | None = None
+    ) -> None:
+        self.caller = caller
+        self.first_ns = self.last_ns = now_ns
+        self.tokens = tokens
+        self.details = details
+
+    def add(self, tokens: Mapping[str, int], now_ns: int) -> None:
+        """Add up what is new."""
+        self.last_ns = now_ns
+        mine = self.tokens
+        for name, count in tokens.items():
+            mine[name] = mine.get(name, 0) + count
+
+    def write_to(self, found: dict[str, AttributeValue], place: Mapping[str, str]) -> None:
+        """Write into `found` what a span at `place` says of this usage; what is unknown is absent."""
+        operation, provider, request_model, response_model = self.caller
+        found[attributes.OPERATION] = operation or default_operation(place)
         if provider is not None:
             found[attributes.PROVIDER] = provider
-        if model is not None:
-            found[attributes.REQUEST_MODEL] = model
+        if request_model is not None:
+            found[attributes.REQUEST_MODEL] = request_model
+        if response_model is not None:
+            found[attributes.RESPONSE_MODEL] = response_model
         found.update(self.tokens)
-        return found
+        if self.details is not None:
+            found.update(self.details)
 
-    def span_name(self) -> str:
+    def span_name(self, place: Mapping[str, str]) -> str:
         """Return `{operation} {model}`, as the GenAI conventions name a span of usage."""
-        return " ".join(part for part in (self.caller.operation or DEFAULT_OPERATION, self.caller.model) if part)
+        operation, _, request_model, response_model = self.caller
+        model = request_model or response_model
+        return " ".join(part for part in (operation or default_operation(place), model) if part)
 
 
-class Ledger:
-    """The entries of one span, in the order of their first call."""
+def add_to(
+    entries: list[Entry],
+    caller: Caller,
+    tokens: dict[str, int],
+    now_ns: int,
+    details: dict[str, AttributeValue] | None = None,
+) -> None:
+    """Add `tokens` to the first entry that may mean the same caller, or open one, which takes the dictionary."""
+    for entry in entries:
+        if entry.caller == caller or entry.caller.may_be(caller):
+            break
+    else:
+        entries.append(Entry(caller, now_ns, tokens, details))
+        return
+    if entry.caller != caller:
+        entry.caller = entry.caller.completed_by(caller)
+    entry.add(tokens, now_ns)
+    if details is not None:
+        entry.details = details if entry.details is None else _of_both(entry.details, details)
 
-    __slots__ = ("entries",)
 
-    def __init__(self) -> None:
-        self.entries: list[Entry] = []
+def default_operation(place: Mapping[str, str]) -> str:
+    """Return the operation of tokens whose call names none: `train` in a training pipeline, else `chat`."""
+    kind = place.get(attributes.PIPELINE_KIND)
+    return kind if kind in _OWN_OPERATION else DEFAULT_OPERATION
 
-    def add(self, caller: Caller, tokens: Mapping[str, int], now_ns: int) -> None:
-        """Add `tokens` to the first entry that may mean the same caller, or open an entry."""
-        for entry in self.entries:
-            if entry.caller == caller or entry.caller.may_be(caller):
-                break
-        else:
-            entry = Entry(caller, now_ns, now_ns)
-            self.entries.append(entry)
-        if entry.caller != caller:
-            entry.caller = entry.caller.completed_by(caller)
-        entry.last_ns = now_ns
-        for name, count in tokens.items():
-            entry.tokens[name] = entry.tokens.get(name, 0) + count
+
+def _of_both(before: dict[str, AttributeValue], now: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
+    """Two answers on one span: one response id would name only one of them; estimated is what holds an estimate."""
+    both = {**before, **now}
+    if before.get(attributes.RESPONSE_ID) != now.get(attributes.RESPONSE_ID):
+        both.pop(attributes.RESPONSE_ID, None)
+    return both

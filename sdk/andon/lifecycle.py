@@ -6,9 +6,10 @@ Resolves what was given and the environment to settings, and starts or stops the
 import os
 from collections.abc import Mapping
 
+from andon import carrying
 from andon.guard import never_raises
 from andon.notices import log
-from andon.runtime import runtime
+from andon.runtime import Mask, runtime
 from andon.settings import SHUTDOWN_SECONDS, SettingsError, is_disabled, resolve
 
 
@@ -19,6 +20,7 @@ def init(
     *,
     headers: Mapping[str, str] | None = None,
     environment: str | None = None,
+    capture_content: Mask | None = None,
 ) -> None:
     """Start recording; call it once, early. A second call is harmless.
 
@@ -30,6 +32,8 @@ def init(
         endpoint: base address of the collector, `http://127.0.0.1:4318` by default.
         headers: sent with each export, for example `{"authorization": "Bearer ..."}`.
         environment: `deployment.environment.name`, for example `production`.
+        capture_content: a function that masks a text, and by being there asks for prompts and answers to be sent: the
+            arguments of decorated calls and the texts they return, each as the function gives it. None: never sent.
     """
     if is_disabled(os.environ):
         runtime.switch_off()
@@ -40,7 +44,8 @@ def init(
         log.error("andon.init: %s; nothing is recorded", error)
         runtime.switch_off()
         return
-    runtime.start(resolved)
+    carrying.install()
+    runtime.start(resolved, capture_content if callable(capture_content) else None)
 
 
 @never_raises

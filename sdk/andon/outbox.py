@@ -38,7 +38,7 @@ class Outbox(Generic[T]):
     Args:
         what: the plural that a log line calls the items by.
         open_sender: makes the connection; called in the background, and again in each forked child.
-        weigh: how much of `limits.max_items` one item takes.
+        weigh: how much of `limits.max_items` one item takes; None: one.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Outbox(Generic[T]):
         limits: QueueLimits,
         open_sender: Callable[[], Sender[T]],
         losses: LossLog,
-        weigh: Callable[[T], int] = lambda _: 1,
+        weigh: Callable[[T], int] | None = None,
     ) -> None:
         self._what = what
         self._limits = limits
@@ -60,7 +60,8 @@ class Outbox(Generic[T]):
 
     def _start_empty(self) -> None:
         # Reentrant: the garbage collector may end a generator's span in the middle of put(), on the same thread.
-        self._changed = threading.Condition(threading.RLock())
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._items: deque[T] = deque()
         self._size = 0
         self._displaced = 0
@@ -72,12 +73,14 @@ class Outbox(Generic[T]):
 
     def put(self, item: T) -> bool:
         """Queue `item`; the oldest go when there is no room. False when it can never fit, or the outbox is closed."""
-        weight = self._weigh(item)
-        with self._changed:
+        weigh = self._weigh
+        weight = 1 if weigh is None else weigh(item)
+        # The lock itself, not the condition around it: this is the one step that the host's threads take.
+        with self._lock:
             if self._closing or weight > self._limits.max_items:
                 return False
             while self._size + weight > self._limits.max_items:
-                oldest = self._weigh(self._items.popleft())
+                oldest = self._weight_of(self._items.popleft())
                 self._size -= oldest
                 self._displaced += oldest
             self._items.append(item)
@@ -88,6 +91,9 @@ class Outbox(Generic[T]):
                 self._urgent = True
                 self._changed.notify_all()
         return True
+
+    def _weight_of(self, item: T) -> int:
+        return 1 if self._weigh is None else self._weigh(item)
 
     def flush(self, timeout_seconds: float) -> bool:
         """Send what is queued now; True when all of it has left (delivered or counted as lost) in time."""
@@ -145,7 +151,7 @@ class Outbox(Generic[T]):
             weight = 0
             while self._items and weight < self._limits.max_batch:
                 item = self._items.popleft()
-                weight += self._weigh(item)
+                weight += self._weight_of(item)
                 batch.append(item)
             self._size -= weight
             self._in_flight = weight

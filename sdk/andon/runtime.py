@@ -1,24 +1,27 @@
 """The one state of the SDK in this process: whether it records, through which tracer, into which queues.
 
-Started by `andon.init`, stopped by `andon.shutdown` or at exit. The decorators and `record_tokens` read `tracer`,
-`observe` reads `observations`; both are None while nothing is recorded.
+Started by `andon.init`, stopped by `andon.shutdown` or at exit. The decorators and `record_tokens` read `tracer`, ended
+spans go to `meter`, `observe` reads `observations`; all are None while nothing is recorded.
 """
 
 import atexit
 import os
 import threading
 import time
+from collections.abc import Callable
 from enum import Enum
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
-from opentelemetry import trace
+from opentelemetry import metrics, trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import ProxyTracerProvider, Tracer
 
+from andon import attributes
 from andon.exporters import ObservationSender, OutboxSpanProcessor, SpanSender
-from andon.ids import OwnIdGenerator
+from andon.ids import OwnIdGenerator, new_run_id
+from andon.metering import Meter, MetricSender, Sink
 from andon.notices import log, losses, warn_once
 from andon.observations import Observation
 from andon.outbox import Outbox
@@ -26,6 +29,9 @@ from andon.settings import SHUTDOWN_SECONDS, Settings, is_disabled
 
 SCOPE_NAME: Final = "andon"
 SDK_VERSION: Final = "0.1.0"
+Mask: TypeAlias = Callable[[str], str | None]
+"""Gives a text as it may leave the process; None keeps it back."""
+
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/gen-ai/1.42.0"
 
 
@@ -49,13 +55,19 @@ class Runtime:
     def __init__(self) -> None:
         self.tracer: Tracer | None = None
         self.observations: Outbox[Observation] | None = None
+        self.meter: Meter | None = None
+        self.mask: Mask | None = None
         self.state = State.OFF if is_disabled(os.environ) else State.NEW
         self._lock = threading.Lock()
         self._settings: Settings | None = None
         self._spans: Outbox[ReadableSpan] | None = None
         self._own_provider: TracerProvider | None = None
 
-    def start(self, settings: Settings) -> None:
+    def __reduce__(self) -> str:
+        # There is one in each process: what is pickled with a function names that of the process it comes to.
+        return "runtime"
+
+    def start(self, settings: Settings, mask: Mask | None = None) -> None:
         """Begin to record. A second start changes nothing."""
         with self._lock:
             if self.state is State.RUNNING:
@@ -69,10 +81,24 @@ class Runtime:
                 self._add_export(provider, settings)
             resource = getattr(provider, "resource", None) or Resource.create(dict(settings.resource))
             self.observations = self._observation_outbox(settings, resource)
+            self.meter = self._meter(settings, resource)
+            self.mask = mask
             self.tracer = provider.get_tracer(SCOPE_NAME, SDK_VERSION, schema_url=SCHEMA_URL)
             self._settings = settings
             self.state = State.RUNNING
             atexit.register(self.stop, SHUTDOWN_SECONDS)
+
+    def start_if_new(self, settings: Settings) -> bool:
+        """Begin to record in a worker process, unless it has been told itself what to do; whether it begins."""
+        if self.state is not State.NEW:
+            return False
+        self.start(settings)
+        return True
+
+    def settings_for_children(self) -> Settings | None:
+        """Return what a worker process needs to record as this one; None where a provider of the host does."""
+        own = self._own_provider is not None or (self._settings is not None and self._settings.endpoint_given)
+        return self._settings if own else None
 
     def switch_off(self) -> None:
         """Record nothing, on request."""
@@ -86,15 +112,15 @@ class Runtime:
             if self.state is not State.RUNNING:
                 return
             self.state = State.STOPPED
-            self.tracer = None
-            outboxes = [outbox for outbox in (self._spans, self.observations) if outbox is not None]
-            self._spans = self.observations = None
+            self.tracer = self.mask = None
+            closing = [part for part in (self._spans, self.observations, self.meter) if part is not None]
+            self._spans = self.observations = self.meter = None
             atexit.unregister(self.stop)
         deadline = time.monotonic() + timeout_seconds
-        for outbox in outboxes:
-            outbox.start_closing()
-        for outbox in outboxes:
-            outbox.finish_closing(deadline)
+        for part in closing:
+            part.start_closing()
+        for part in closing:
+            part.finish_closing(deadline)
 
     def tell_if_forgotten(self) -> None:
         """Say once that nothing is recorded because nobody called init."""
@@ -129,6 +155,31 @@ class Runtime:
             return ObservationSender(settings.logs_url, settings.headers, resource, scope, limits.max_batch)
 
         return Outbox("observations", limits, open_sender, losses, weigh=lambda observation: observation.count)
+
+    def _meter(self, settings: Settings, resource: Resource) -> Meter:
+        scope = InstrumentationScope(SCOPE_NAME, SDK_VERSION, SCHEMA_URL)
+        interval = settings.metric_interval_seconds
+        host = metrics.get_meter_provider()
+        if type(host).__module__.startswith("opentelemetry.metrics.") or settings.endpoint_given:
+
+            def open_sender() -> MetricSender:
+                from andon.metric_data import OtlpMetricSender
+
+                return OtlpMetricSender(settings.metrics_url, settings.headers, one_process(resource), scope)
+
+            return Meter(interval, open_sender, losses)
+
+        def open_sink() -> Sink:
+            from andon.metric_data import HostInstruments
+
+            return HostInstruments(host, scope)
+
+        return Meter(interval, None, losses, open_sink)
+
+
+def one_process(resource: Resource) -> Resource:
+    """Return `resource` with an id for this process: sums of two processes under one name could not be told apart."""
+    return resource.merge(Resource({attributes.SERVICE_INSTANCE_ID: new_run_id()}))
 
 
 runtime: Final = Runtime()

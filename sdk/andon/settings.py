@@ -15,6 +15,7 @@ from andon.notices import log
 DEFAULT_ENDPOINT: Final = "http://127.0.0.1:4318"
 TRACES_PATH: Final = "/v1/traces"
 LOGS_PATH: Final = "/v1/logs"
+METRICS_PATH: Final = "/v1/metrics"
 
 SHUTDOWN_SECONDS: Final = 3.0
 
@@ -34,6 +35,7 @@ class QueueLimits:
 
 SPAN_QUEUE: Final = QueueLimits(max_items=2048, max_batch=512, delay_seconds=1.0)
 OBSERVATION_QUEUE: Final = QueueLimits(max_items=20_000, max_batch=512, delay_seconds=1.0)
+METRIC_INTERVAL_MS: Final = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,13 @@ class Settings:
 
     traces_url: str
     logs_url: str
+    metrics_url: str
     endpoint_given: bool
     headers: Mapping[str, str] | None
     resource: Mapping[str, str]
     spans: QueueLimits
     observations: QueueLimits
+    metric_interval_seconds: float
 
 
 def is_disabled(env: Mapping[str, str]) -> bool:
@@ -67,7 +71,7 @@ def resolve(
     Args:
         env: environment variables.
         endpoint: base address of the collector, for example `http://127.0.0.1:4318`; beats `ANDON_ENDPOINT`, which
-            beats `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` / `_LOGS_ENDPOINT` (whole URLs), which beat
+            beats `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` / `_LOGS_ENDPOINT` / `_METRICS_ENDPOINT` (whole URLs), which beat
             `OTEL_EXPORTER_OTLP_ENDPOINT`.
 
     Raises:
@@ -78,11 +82,13 @@ def resolve(
     return Settings(
         traces_url=_signal_url(given, env, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", TRACES_PATH),
         logs_url=_signal_url(given, env, "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", LOGS_PATH),
+        metrics_url=_signal_url(given, env, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", METRICS_PATH),
         endpoint_given=bool(given),
         headers=headers,
         resource={name: value for name, value in resource.items() if value},
         spans=_limits(env, "OTEL_BSP", SPAN_QUEUE),
         observations=_limits(env, "OTEL_BLRP", OBSERVATION_QUEUE),
+        metric_interval_seconds=_positive(env, "OTEL_METRIC_EXPORT_INTERVAL", METRIC_INTERVAL_MS) / 1000,
     )
 
 
@@ -91,7 +97,7 @@ def _signal_url(given: str | None, env: Mapping[str, str], variable: str, path: 
         return _checked(env[variable], variable)
     base = given or env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or DEFAULT_ENDPOINT
     base = _checked(base, "endpoint").rstrip("/")
-    for known in (TRACES_PATH, LOGS_PATH):
+    for known in (TRACES_PATH, LOGS_PATH, METRICS_PATH):
         base = base.removesuffix(known)
     return base + path
 

@@ -16,12 +16,15 @@ from typing import Any
 import pytest
 from andon import notices
 from andon.ids import OwnIdGenerator
+from andon.measuring import Sums
+from andon.metering import Meter
 from andon.notices import Loss, losses
 from andon.observations import Observation
 from andon.outbox import Outbox
 from andon.runtime import State, runtime
 from andon.settings import QueueLimits
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -31,8 +34,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 class Recorded:
     """What the SDK has recorded in this test."""
 
-    def __init__(self, exporter: InMemorySpanExporter, outbox: Outbox[Observation], basket: Basket) -> None:
+    def __init__(
+        self, exporter: InMemorySpanExporter, outbox: Outbox[Observation], basket: Basket, meter: Meter
+    ) -> None:
         self._exporter = exporter
+        self._meter = meter
         self._outbox = outbox
         self._basket = basket
 
@@ -49,6 +55,11 @@ class Recorded:
     def attributes(self, name: str) -> dict[str, Any]:
         """Attributes of the one span of that name."""
         return dict(self.span(name).attributes or {})
+
+    @property
+    def sums(self) -> Sums:
+        """Everything measured."""
+        return self._meter.flush()
 
     @property
     def observations(self) -> list[Observation]:
@@ -92,11 +103,14 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorded]:
     outbox: Outbox[Observation] = Outbox("observations", limits, lambda: basket, losses, weigh=lambda item: item.count)
     monkeypatch.setattr(runtime, "tracer", provider.get_tracer("andon"))
     monkeypatch.setattr(runtime, "observations", outbox)
+    meter = Meter(60, None, losses)
+    monkeypatch.setattr(runtime, "meter", meter)
     monkeypatch.setattr(runtime, "state", State.RUNNING)
     faults = losses.total(Loss.FAULT)
-    yield Recorded(exporter, outbox, basket)
-    outbox.start_closing()
-    outbox.finish_closing(time.monotonic() + 10)
+    yield Recorded(exporter, outbox, basket, meter)
+    for part in (outbox, meter):
+        part.start_closing()
+        part.finish_closing(time.monotonic() + 10)
     assert losses.total(Loss.FAULT) == faults
 
 
@@ -115,6 +129,7 @@ class LoopbackCollector:
     headers: list[dict[str, str]] = field(default_factory=list)
     traces: list[ExportTraceServiceRequest] = field(default_factory=list)
     logs: list[ExportLogsServiceRequest] = field(default_factory=list)
+    metrics: list[ExportMetricsServiceRequest] = field(default_factory=list)
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> None:
         """Keep one request."""
@@ -125,6 +140,8 @@ class LoopbackCollector:
             self.traces.append(ExportTraceServiceRequest.FromString(body))
         elif path == "/v1/logs":
             self.logs.append(ExportLogsServiceRequest.FromString(body))
+        elif path == "/v1/metrics":
+            self.metrics.append(ExportMetricsServiceRequest.FromString(body))
 
     @property
     def spans(self) -> list[Any]:

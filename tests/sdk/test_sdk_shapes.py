@@ -6,9 +6,8 @@ import asyncio
 import functools
 import inspect
 import pickle
-import threading
+import re
 import time
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -28,7 +27,7 @@ def test_a_pipeline_span_names_the_pipeline_and_the_run(recorded: Any) -> None:
     span = recorded.span("support-rag")
     assert span.kind is trace.SpanKind.INTERNAL
     assert span.attributes["andon.pipeline"] == "support-rag"
-    assert uuid.UUID(span.attributes["andon.run.id"]).version == 4
+    assert re.fullmatch("[0-9a-f]{32}", span.attributes["andon.run.id"])
     assert set(span.attributes) == {"andon.pipeline", "andon.run.id"}
     assert span.status.status_code is StatusCode.UNSET
 
@@ -121,30 +120,6 @@ def test_tasks_inherit_the_run_and_do_not_mix_their_spans(recorded: Any) -> None
     assert {span.parent.span_id for span in stages} == {pipeline.context.span_id}
     assert {span.attributes["andon.run.id"] for span in stages} == {pipeline.attributes["andon.run.id"]}
     assert sorted(span.attributes["gen_ai.usage.input_tokens"] for span in stages) == [1, 2, 3, 4, 5]
-
-
-def test_a_thread_starts_a_run_of_its_own_unless_it_is_given_the_context(recorded: Any) -> None:
-    @andon.stage
-    def work() -> None: ...
-
-    @andon.pipeline("threads")
-    def threads() -> None:
-        context = context_api.get_current()
-
-        def with_context() -> None:
-            token = context_api.attach(context)
-            work()
-            context_api.detach(token)
-
-        for target in (work, with_context):
-            thread = threading.Thread(target=target)
-            thread.start()
-            thread.join()
-
-    threads()
-    alone, placed, pipeline = recorded.spans
-    assert "andon.pipeline" not in alone.attributes
-    assert placed.attributes["andon.run.id"] == pipeline.attributes["andon.run.id"]
 
 
 def test_methods_class_methods_and_static_methods_are_decorated_alike(recorded: Any) -> None:
@@ -290,4 +265,4 @@ def test_decorating_what_cannot_be_called_is_said_and_changes_nothing(
     recorded: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert andon.stage(5) == 5  # type: ignore[call-overload]
-    assert "@andon.stage is put on 5, which cannot be called" in caplog.text
+    assert "a decorator is put on 5, which is no function" in caplog.text

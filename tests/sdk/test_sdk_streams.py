@@ -10,8 +10,9 @@ from typing import Any
 
 import andon
 import pytest
-from andon.spans import Kind, open_span
-from andon.streams import Gauge, astream, stream
+from andon.place import Kind, Mark
+from andon.spans import open_span
+from andon.streams import HELD_STAMPS, Gauge, astream, stream
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import StatusCode
@@ -44,7 +45,7 @@ def test_time_to_first_chunk_and_tokens_per_second_by_hand(recorded: Any) -> Non
         yield "c"
         clock.now_ms += 1000  # after the last item nothing counts any more
 
-    assert "".join(stream(body(), lambda: open_span(Kind.STAGE, "generate"), clock=clock)) == "abc"
+    assert "".join(stream(body(), lambda: open_span(Mark(Kind.STAGE, "generate")), clock=clock)) == "abc"
     found = recorded.attributes("generate")
     assert found[STREAM] is True
     assert found[FIRST] == 0.25
@@ -62,7 +63,7 @@ def test_the_same_for_an_async_generator(recorded: Any) -> None:
         yield "b"
 
     async def consume() -> list[str]:
-        return [item async for item in astream(body(), lambda: open_span(Kind.STAGE, "generate"), clock=clock)]
+        return [item async for item in astream(body(), lambda: open_span(Mark(Kind.STAGE, "generate")), clock=clock)]
 
     assert asyncio.run(consume()) == ["a", "b"]
     assert recorded.attributes("generate")[FIRST] == 0.04
@@ -286,3 +287,21 @@ def test_an_error_in_the_body_passes_unchanged_and_is_recorded(recorded: Any) ->
     assert caught.value is raised
     assert recorded.attributes("items")["error.type"] == "RuntimeError"
     assert recorded.span("items").status.status_code is StatusCode.ERROR
+
+
+def test_of_an_endless_stream_the_first_arrivals_and_the_latest_are_kept(recorded: Any) -> None:
+    clock = Ticks()
+    items = 3 * HELD_STAMPS
+
+    def body() -> Iterator[int]:
+        for number in range(items):
+            clock.now_ms += 10
+            yield number
+        andon.record_tokens(output=items)
+
+    assert sum(1 for _ in stream(body(), lambda: open_span(Mark(Kind.STAGE, "generate")), clock=clock)) == items
+    found = recorded.attributes("generate")
+    assert found[FIRST] == 0.01
+    assert found[RATE] == pytest.approx(items / (0.01 * (items - 1)))
+    (gaps,) = recorded.sums.histograms["gen_ai.client.operation.time_per_output_chunk"].values()
+    assert sum(gaps.counts) == HELD_STAMPS - 1
