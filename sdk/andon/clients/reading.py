@@ -22,7 +22,8 @@ class Reading:
         model: the model that answered.
         response_id: the provider's own id of the answer.
         finish_reasons: in the provider's words, one for each choice.
-        source: the object that carries the usage; the same object seen again is the same usage.
+        source: the object that carries the usage; the same object seen again is the same usage. It may be large, and
+            on an accelerator: not to be held longer than the call.
         estimated: whether a count is an estimate.
     """
 

@@ -147,6 +147,8 @@ def _read_within(value: Any, arguments: Arguments | None, depth: int) -> Sequenc
     if depth < _MAX_DEPTH and cls is list:
         return _read_items(value, arguments, depth + 1) or ()
     if depth < _MAX_DEPTH and cls is tuple:
+        if len(value) > _MAX_WIDTH:
+            return _read_items(list(value), arguments, depth + 1) or ()
         return [found for item in value[:_MAX_WIDTH] for found in _read_within(item, arguments, depth + 1)]
     return read(value, arguments) or ()
 

@@ -48,7 +48,8 @@ def metered(
     """Have a client's stream object report while it is used; False, and untouched, where its class refuses.
 
     Args:
-        on_end: called once, when the stream is through, closed, failed (`StreamMeter.error`) or dropped.
+        on_end: called once, when the stream is through, closed, failed (`StreamMeter.error`) or dropped. Must not hold
+            the stream, or it is never dropped.
         mark: called at each item.
         keep_text: whether the meter keeps the text.
     """
@@ -130,12 +131,14 @@ class _Watch:
     @never_raises
     def end(self, error: BaseException | None = None) -> None:
         on_end, self._on_end = self._on_end, None
+        meter, self._meter = self._meter, _SPENT
         _watches.pop(self._identity, None)
         if on_end is not None:
-            self._meter.error = error
-            on_end(self._meter)
+            meter.error = error
+            on_end(meter)
 
 
+_SPENT: Final = StreamMeter()
 _watches: Final[dict[int, _Watch]] = {}
 
 

@@ -245,6 +245,17 @@ def test_no_stream_of_them_raises(values: list[Any]) -> None:
     assert isinstance(meter.text(), str)
 
 
+def test_long_lists_and_tuples_of_answers_are_read_to_their_end() -> None:
+    answer = {"object": "chat.completion", "model": "small", "choices": [], "usage": {"prompt_tokens": 2}}
+    for many, expected in (
+        ([answer] * 1000, 1000),
+        ((answer,) * 1000, 1000),
+        (("text", [answer] * 3), 3),
+        ([(answer, "text")] * 5, 5),
+    ):
+        assert [reading.tokens for reading in readings(many)] == [{"gen_ai.usage.input_tokens": 2}] * expected
+
+
 def test_texts_and_numbers_in_a_stream_need_no_meter() -> None:
     import numpy
 
