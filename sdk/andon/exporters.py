@@ -48,10 +48,11 @@ class _OverheardLines(logging.Filter):
             self._thread.lines = None
 
 
-_overheard = _OverheardLines()
+overheard = _OverheardLines()
 
 
-def _reason(url: str, lines: list[str]) -> str:
+def reason_of(url: str, lines: list[str]) -> str:
+    """Return why `url` took nothing, by the last line that its exporter logged."""
     return f"{url}: {lines[-1] if lines else 'no answer'}"
 
 
@@ -64,13 +65,13 @@ class SpanSender:
 
     def send(self, items: list[ReadableSpan], /) -> str | None:
         """Deliver, with the exporter's own retries."""
-        with _overheard.listening_to(self._exporter) as lines:
+        with overheard.listening_to(self._exporter) as lines:
             delivered = self._exporter.export(items) is SpanExportResult.SUCCESS
-        return None if delivered else _reason(self._url, lines)
+        return None if delivered else reason_of(self._url, lines)
 
     def close(self) -> None:
         """Stop retrying."""
-        with _overheard.listening_to(self._exporter):
+        with overheard.listening_to(self._exporter):
             self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
@@ -106,15 +107,15 @@ class ObservationSender:
             )
         ]
         for start in range(0, len(records), self._max_records):
-            with _overheard.listening_to(self._exporter) as lines:
+            with overheard.listening_to(self._exporter) as lines:
                 result = self._exporter.export(records[start : start + self._max_records])
             if not unstable.log_export_succeeded(result):
-                return _reason(self._url, lines)
+                return reason_of(self._url, lines)
         return None
 
     def close(self) -> None:
         """Stop retrying."""
-        with _overheard.listening_to(self._exporter):
+        with overheard.listening_to(self._exporter):
             self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
 

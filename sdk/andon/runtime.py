@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import ProxyTracerProvider, Tracer
 
+from andon.accelerators import process_resource
 from andon.exporters import ObservationSender, OutboxSpanProcessor, SpanSender
 from andon.ids import OwnIdGenerator
 from andon.notices import log, losses, warn_once
@@ -43,6 +44,18 @@ class _TakesProcessors(Protocol):
     def add_span_processor(self, span_processor: SpanProcessor) -> None: ...
 
 
+class Companion(Protocol):
+    """What begins after `init` and ends with `shutdown`; an `Outbox` is one."""
+
+    def start_closing(self) -> None:
+        """Begin to end; returns at once."""
+        ...
+
+    def finish_closing(self, deadline: float) -> None:
+        """Wait for the end, until `deadline` (time.monotonic) at most."""
+        ...
+
+
 class Runtime:
     """What is running; one instance in a process, `runtime`."""
 
@@ -54,6 +67,7 @@ class Runtime:
         self._settings: Settings | None = None
         self._spans: Outbox[ReadableSpan] | None = None
         self._own_provider: TracerProvider | None = None
+        self._companions: list[Companion] = []
 
     def start(self, settings: Settings) -> None:
         """Begin to record. A second start changes nothing."""
@@ -67,7 +81,7 @@ class Runtime:
                 provider = self._provide(settings)
             if provider is self._own_provider or settings.endpoint_given:
                 self._add_export(provider, settings)
-            resource = getattr(provider, "resource", None) or Resource.create(dict(settings.resource))
+            resource = getattr(provider, "resource", None) or process_resource(settings.resource)
             self.observations = self._observation_outbox(settings, resource)
             self.tracer = provider.get_tracer(SCOPE_NAME, SDK_VERSION, schema_url=SCHEMA_URL)
             self._settings = settings
@@ -87,7 +101,9 @@ class Runtime:
                 return
             self.state = State.STOPPED
             self.tracer = None
-            outboxes = [outbox for outbox in (self._spans, self.observations) if outbox is not None]
+            outboxes: list[Companion] = [box for box in (self._spans, self.observations) if box is not None]
+            outboxes += self._companions
+            self._companions = []
             self._spans = self.observations = None
             atexit.unregister(self.stop)
         deadline = time.monotonic() + timeout_seconds
@@ -96,13 +112,25 @@ class Runtime:
         for outbox in outboxes:
             outbox.finish_closing(deadline)
 
+    @property
+    def settings(self) -> Settings | None:
+        """What is in force; None while nothing is recorded."""
+        return self._settings if self.state is State.RUNNING else None
+
+    def accompany(self, companion: Companion) -> bool:
+        """Let `companion` end with the recording; False while nothing is recorded."""
+        with self._lock:
+            if self.state is State.RUNNING:
+                self._companions.append(companion)
+            return self.state is State.RUNNING
+
     def tell_if_forgotten(self) -> None:
         """Say once that nothing is recorded because nobody called init."""
         if self.state is State.NEW:
             warn_once("init.never", "andon.init() has not been called: nothing is recorded")
 
     def _provide(self, settings: Settings) -> trace.TracerProvider:
-        own = TracerProvider(resource=Resource.create(dict(settings.resource)), id_generator=OwnIdGenerator())
+        own = TracerProvider(resource=process_resource(settings.resource), id_generator=OwnIdGenerator())
         trace.set_tracer_provider(own)
         provider = trace.get_tracer_provider()
         if provider is own:

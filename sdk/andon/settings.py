@@ -15,6 +15,7 @@ from andon.notices import log
 DEFAULT_ENDPOINT: Final = "http://127.0.0.1:4318"
 TRACES_PATH: Final = "/v1/traces"
 LOGS_PATH: Final = "/v1/logs"
+METRICS_PATH: Final = "/v1/metrics"
 
 SHUTDOWN_SECONDS: Final = 3.0
 
@@ -47,6 +48,7 @@ class Settings:
     resource: Mapping[str, str]
     spans: QueueLimits
     observations: QueueLimits
+    metrics_url: str
 
 
 def is_disabled(env: Mapping[str, str]) -> bool:
@@ -67,7 +69,7 @@ def resolve(
     Args:
         env: environment variables.
         endpoint: base address of the collector, for example `http://127.0.0.1:4318`; beats `ANDON_ENDPOINT`, which
-            beats `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` / `_LOGS_ENDPOINT` (whole URLs), which beat
+            beats `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` / `_LOGS_ENDPOINT` / `_METRICS_ENDPOINT` (whole URLs), which beat
             `OTEL_EXPORTER_OTLP_ENDPOINT`.
 
     Raises:
@@ -83,6 +85,7 @@ def resolve(
         resource={name: value for name, value in resource.items() if value},
         spans=_limits(env, "OTEL_BSP", SPAN_QUEUE),
         observations=_limits(env, "OTEL_BLRP", OBSERVATION_QUEUE),
+        metrics_url=_signal_url(given, env, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", METRICS_PATH),
     )
 
 
@@ -91,7 +94,7 @@ def _signal_url(given: str | None, env: Mapping[str, str], variable: str, path: 
         return _checked(env[variable], variable)
     base = given or env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or DEFAULT_ENDPOINT
     base = _checked(base, "endpoint").rstrip("/")
-    for known in (TRACES_PATH, LOGS_PATH):
+    for known in (TRACES_PATH, LOGS_PATH, METRICS_PATH):
         base = base.removesuffix(known)
     return base + path
 

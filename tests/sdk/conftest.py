@@ -22,6 +22,7 @@ from andon.outbox import Outbox
 from andon.runtime import State, runtime
 from andon.settings import QueueLimits
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -115,6 +116,7 @@ class LoopbackCollector:
     headers: list[dict[str, str]] = field(default_factory=list)
     traces: list[ExportTraceServiceRequest] = field(default_factory=list)
     logs: list[ExportLogsServiceRequest] = field(default_factory=list)
+    metrics: list[ExportMetricsServiceRequest] = field(default_factory=list)
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> None:
         """Keep one request."""
@@ -125,6 +127,8 @@ class LoopbackCollector:
             self.traces.append(ExportTraceServiceRequest.FromString(body))
         elif path == "/v1/logs":
             self.logs.append(ExportLogsServiceRequest.FromString(body))
+        elif path == "/v1/metrics":
+            self.metrics.append(ExportMetricsServiceRequest.FromString(body))
 
     @property
     def spans(self) -> list[Any]:
