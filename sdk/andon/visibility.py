@@ -5,24 +5,21 @@ or from NVML (`andon.gpu`). What cannot be told for certain is None: a wrong id 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
-from typing import Final
+from typing import Final, NamedTuple
 
 _NO_DEVICE: Final = ("", "-1", "none", "nodevfiles")
 _SLURM_GPUS: Final = ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS")
 
 
-@dataclass(frozen=True, slots=True)
-class Board:
+class Board(NamedTuple):
     """One NVIDIA GPU of the host, as far as it is known."""
 
     uuid: str | None
     model: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Visible:
+class Visible(NamedTuple):
     """What a process may use.
 
     Attributes:

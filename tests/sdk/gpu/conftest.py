@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +93,7 @@ def start_agent() -> Iterator[Any]:
 
     def start(*words: str, **env: str) -> subprocess.Popen[str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "ANDON_"))}
-        command = ["python", "-m", "cli.main", "agent", *words]
+        command = [sys.executable, "-m", "cli.main", "agent", *words]
         process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
