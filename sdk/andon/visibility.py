@@ -5,6 +5,7 @@ or from NVML (`andon.gpu`). What cannot be told for certain is None: a wrong id 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Final, NamedTuple
 
@@ -19,7 +20,8 @@ class Board(NamedTuple):
     model: str | None
 
 
-class Visible(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Visible:
     """What a process may use.
 
     Attributes:
