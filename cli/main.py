@@ -53,6 +53,16 @@ COMMANDS = {
         ),
     ),
     "drift": Command("cli.drift", "app", "Drift monitors: baselines, verdicts, state."),
+    "agent": Command(
+        "cli.agent",
+        "agent",
+        "Send the metrics of this host's GPUs.",
+        (
+            "andon agent --endpoint http://collector:4318",
+            "andon agent --interval 5",
+            "andon agent --once",
+        ),
+    ),
 }
 
 

@@ -23,7 +23,7 @@ _WAKE_AT: Final = WAITING_AT_MOST // 2
 _STEP: Final = 64
 
 
-class MetricSender(Protocol):
+class Sender(Protocol):
     """Where sums go; called from the meter's thread only, except `close`."""
 
     def pack(self, sums: Sums, now_ns: int) -> Any:
@@ -60,7 +60,7 @@ class Meter:
     def __init__(
         self,
         interval_seconds: float,
-        open_sender: Callable[[], MetricSender] | None,
+        open_sender: Callable[[], Sender] | None,
         losses: LossLog,
         open_sink: Callable[[], Sink] | None = None,
     ) -> None:
@@ -78,7 +78,7 @@ class Meter:
         self._folding = threading.Lock()
         self._sums = Sums(time.time_ns())
         self._sink: Sink | None = self._sums if self._open_sink is None else None
-        self._sender: MetricSender | None = None
+        self._sender: Sender | None = None
         self._unsent = False
         self._worker: threading.Thread | None = None
         self._starting = threading.Lock()

@@ -6,13 +6,11 @@ Imported in the background, since OpenTelemetry's metrics SDK takes as long to l
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     HistogramDataPoint,
     Metric,
-    MetricExportResult,
     MetricsData,
     NumberDataPoint,
     ResourceMetrics,
@@ -23,8 +21,8 @@ from opentelemetry.sdk.metrics.export import Sum as SumData
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from andon.exporters import overheard, reason_of
 from andon.measuring import EDGES, UNITS, Histogram, KnownSeries, Measurement, SeriesAttributes, Sums
+from andon.metric_exporter import MetricSender
 
 CUMULATIVE: Final = AggregationTemporality.CUMULATIVE
 
@@ -62,16 +60,15 @@ def _histograms(sums: Sums, known: Mapping[SeriesAttributes, Histogram], now_ns:
     ]
 
 
-class OtlpMetricSender:
+class SumsSender:
     """Sends sums to one collector."""
 
     def __init__(
         self, url: str, headers: Mapping[str, str] | None, resource: Resource, scope: InstrumentationScope
     ) -> None:
-        self._url = url
         self._resource = resource
         self._scope = scope
-        self._exporter = OTLPMetricExporter(endpoint=url, headers=dict(headers) if headers else None)
+        self._sender = MetricSender(url, headers)
 
     def pack(self, sums: Sums, now_ns: int) -> MetricsData:
         """Return the sums as they are now."""
@@ -79,14 +76,11 @@ class OtlpMetricSender:
 
     def send(self, packed: MetricsData, /) -> str | None:
         """Deliver, with the exporter's own retries."""
-        with overheard.listening_to(self._exporter) as lines:
-            delivered = self._exporter.export(packed) is MetricExportResult.SUCCESS
-        return None if delivered else reason_of(self._url, lines)
+        return self._sender.send([packed])
 
     def close(self) -> None:
         """Stop retrying."""
-        with overheard.listening_to(self._exporter):
-            self._exporter.shutdown()
+        self._sender.close()
 
 
 class HostInstruments:

@@ -19,9 +19,10 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import ProxyTracerProvider, Tracer
 
 from andon import attributes
+from andon.accelerators import process_resource
 from andon.exporters import ObservationSender, OutboxSpanProcessor, SpanSender
 from andon.ids import OwnIdGenerator, new_run_id
-from andon.metering import Meter, MetricSender, Sink
+from andon.metering import Meter, Sender, Sink
 from andon.notices import log, losses, warn_once
 from andon.observations import Observation
 from andon.outbox import Outbox
@@ -49,6 +50,18 @@ class _TakesProcessors(Protocol):
     def add_span_processor(self, span_processor: SpanProcessor) -> None: ...
 
 
+class Companion(Protocol):
+    """What begins after `init` and ends with `shutdown`; an `Outbox` is one."""
+
+    def start_closing(self) -> None:
+        """Begin to end; returns at once."""
+        ...
+
+    def finish_closing(self, deadline: float) -> None:
+        """Wait for the end, until `deadline` (time.monotonic) at most."""
+        ...
+
+
 class Runtime:
     """What is running; one instance in a process, `runtime`."""
 
@@ -62,6 +75,7 @@ class Runtime:
         self._settings: Settings | None = None
         self._spans: Outbox[ReadableSpan] | None = None
         self._own_provider: TracerProvider | None = None
+        self._companions: list[Companion] = []
 
     def __reduce__(self) -> str:
         # There is one in each process: what is pickled with a function names that of the process it comes to.
@@ -79,7 +93,7 @@ class Runtime:
                 provider = self._provide(settings)
             if provider is self._own_provider or settings.endpoint_given:
                 self._add_export(provider, settings)
-            resource = getattr(provider, "resource", None) or Resource.create(dict(settings.resource))
+            resource = getattr(provider, "resource", None) or process_resource(settings.resource)
             self.observations = self._observation_outbox(settings, resource)
             self.meter = self._meter(settings, resource)
             self.mask = mask
@@ -113,8 +127,11 @@ class Runtime:
                 return
             self.state = State.STOPPED
             self.tracer = self.mask = None
-            closing = [part for part in (self._spans, self.observations, self.meter) if part is not None]
+            closing: list[Companion] = [
+                part for part in (self._spans, self.observations, self.meter, *self._companions) if part is not None
+            ]
             self._spans = self.observations = self.meter = None
+            self._companions = []
             atexit.unregister(self.stop)
         deadline = time.monotonic() + timeout_seconds
         for part in closing:
@@ -122,13 +139,25 @@ class Runtime:
         for part in closing:
             part.finish_closing(deadline)
 
+    @property
+    def settings(self) -> Settings | None:
+        """What is in force; None while nothing is recorded."""
+        return self._settings if self.state is State.RUNNING else None
+
+    def accompany(self, companion: Companion) -> bool:
+        """Let `companion` end with the recording; False while nothing is recorded."""
+        with self._lock:
+            if self.state is State.RUNNING:
+                self._companions.append(companion)
+            return self.state is State.RUNNING
+
     def tell_if_forgotten(self) -> None:
         """Say once that nothing is recorded because nobody called init."""
         if self.state is State.NEW:
             warn_once("init.never", "andon.init() has not been called: nothing is recorded")
 
     def _provide(self, settings: Settings) -> trace.TracerProvider:
-        own = TracerProvider(resource=Resource.create(dict(settings.resource)), id_generator=OwnIdGenerator())
+        own = TracerProvider(resource=process_resource(settings.resource), id_generator=OwnIdGenerator())
         trace.set_tracer_provider(own)
         provider = trace.get_tracer_provider()
         if provider is own:
@@ -162,10 +191,10 @@ class Runtime:
         host = metrics.get_meter_provider()
         if type(host).__module__.startswith("opentelemetry.metrics.") or settings.endpoint_given:
 
-            def open_sender() -> MetricSender:
-                from andon.metric_data import OtlpMetricSender
+            def open_sender() -> Sender:
+                from andon.metric_data import SumsSender
 
-                return OtlpMetricSender(settings.metrics_url, settings.headers, one_process(resource), scope)
+                return SumsSender(settings.metrics_url, settings.headers, one_process(resource), scope)
 
             return Meter(interval, open_sender, losses)
 

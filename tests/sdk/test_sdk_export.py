@@ -230,5 +230,5 @@ def test_the_distribution_and_the_sdk_agree_on_the_version() -> None:
 def test_the_public_surface_is_small_and_typed() -> None:
     import andon
 
-    assert andon.__all__ == ["init", "observe", "pipeline", "record_tokens", "shutdown", "stage"]
+    assert andon.__all__ == ["gpu", "init", "observe", "pipeline", "record_tokens", "shutdown", "stage"]
     assert (Path(andon.__file__).parent / "py.typed").exists()
