@@ -54,6 +54,7 @@ class Runtime:
         self._settings: Settings | None = None
         self._spans: Outbox[ReadableSpan] | None = None
         self._own_provider: TracerProvider | None = None
+        self._stamped: trace.TracerProvider | None = None
 
     def start(self, settings: Settings) -> None:
         """Begin to record. A second start changes nothing."""
@@ -65,6 +66,7 @@ class Runtime:
             provider = trace.get_tracer_provider()
             if isinstance(provider, ProxyTracerProvider):
                 provider = self._provide(settings)
+            self._add_stamping(provider)
             if provider is self._own_provider or settings.endpoint_given:
                 self._add_export(provider, settings)
             resource = getattr(provider, "resource", None) or Resource.create(dict(settings.resource))
@@ -108,6 +110,13 @@ class Runtime:
         if provider is own:
             self._own_provider = own
         return provider
+
+    def _add_stamping(self, provider: trace.TracerProvider) -> None:
+        from andon.stamping import StampingSpanProcessor  # stamping looks spans up, which look the runtime up
+
+        if provider is not self._stamped and isinstance(provider, _TakesProcessors):
+            provider.add_span_processor(StampingSpanProcessor())
+            self._stamped = provider
 
     def _add_export(self, provider: trace.TracerProvider, settings: Settings) -> None:
         if not isinstance(provider, _TakesProcessors):

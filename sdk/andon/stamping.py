@@ -1,0 +1,51 @@
+"""Puts pipeline, stage and run on the spans of other instrumentation below a decorated call.
+
+Such spans know nothing of `andon.*`, and usage on them could not be put to a pipeline's account. Reads the context that
+a span starts in, writes attributes on it, and exports nothing: it stands on our provider and on a host's alike.
+"""
+
+from collections.abc import Mapping
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Span, SpanProcessor
+from opentelemetry.trace import get_current_span
+from opentelemetry.util.types import AttributeValue
+
+from andon import attributes
+from andon.guard import never_raises
+from andon.runtime import SCOPE_NAME
+from andon.spans import _open_span_in
+from andon.unstable import current_context
+
+_PLACE = (attributes.PIPELINE, attributes.STAGE, attributes.RUN_ID)
+
+
+class StampingSpanProcessor(SpanProcessor):
+    """Stamps each span that starts below a decorated call; what the span says of itself is left."""
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Add what is missing of `andon.pipeline`, `andon.stage` and `andon.run.id`."""
+        # Our own spans say it themselves, and pay only for this line.
+        scope = span.instrumentation_scope
+        if scope is None or scope.name != SCOPE_NAME:
+            _stamp(span, current_context() if parent_context is None else parent_context)
+
+
+@never_raises
+def _stamp(span: Span, context: Context) -> None:
+    work = _open_span_in(context)
+    place = _place_of_parent(context) if work is None else work.place
+    if not place:
+        return
+    said = span.attributes or {}
+    missing = {name: value for name, value in place.items() if name not in said}
+    if missing:
+        span.set_attributes(missing)
+
+
+def _place_of_parent(context: Context) -> Mapping[str, AttributeValue]:
+    """Read it off the parent span: some frameworks make a context of their own that holds nothing else."""
+    said: Mapping[str, AttributeValue] | None = getattr(get_current_span(context), "attributes", None)
+    if not said or attributes.RUN_ID not in said:
+        return {}
+    return {name: said[name] for name in _PLACE if name in said}
