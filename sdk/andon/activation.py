@@ -46,7 +46,14 @@ def activate(*names: str) -> list[str]:
 def _activate(names: tuple[str, ...]) -> list[str]:
     if runtime.state is State.OFF or is_disabled(os.environ):
         return []
-    from andon.instrumentors import already_instrumented, installed  # only who activates pays for it
+    # Only who activates pays for these.
+    from andon.instrumentors import (
+        GENAI_LIBRARIES,
+        already_instrumented,
+        installed,
+        library_called,
+        provider_of_logfire,
+    )
 
     with _turn:
         _keep_content_out(os.environ)
@@ -56,8 +63,13 @@ def _activate(names: tuple[str, ...]) -> list[str]:
         for one in candidates:
             if any(one.is_meant_by(name) for name in names) if names else one.is_genai:
                 chosen.setdefault(one.library, []).append(one)
-        _tell_what_is_missing(names, candidates)
-        return [library for library, ones in sorted(chosen.items()) if _turn_on(library, ones, running.get(library))]
+        _tell_what_is_missing([name for name in names if library_called(name) not in running], candidates)
+        on = {library for library, ones in sorted(chosen.items()) if _turn_on(library, ones, running.get(library))}
+        # What Logfire or OpenLIT has turned on counts, though no entry point names it.
+        meant = {library_called(name) for name in names} or GENAI_LIBRARIES.keys()
+        if "logfire" in running.values() and (provider := provider_of_logfire()) is not None:
+            runtime.adopt(provider)
+        return sorted(on | (meant & running.keys()))
 
 
 def _keep_content_out(environment: MutableMapping[str, str]) -> None:
@@ -89,7 +101,7 @@ def _turn_on(library: str, candidates: "list[Instrumentor]", running: str | None
     return False
 
 
-def _tell_what_is_missing(names: tuple[str, ...], candidates: "Iterable[Instrumentor]") -> None:
+def _tell_what_is_missing(names: list[str], candidates: "Iterable[Instrumentor]") -> None:
     for name in names:
         if not any(one.is_meant_by(name) for one in candidates):
             there = ", ".join(sorted({one.library for one in candidates})) or "none"

@@ -13,6 +13,8 @@ from enum import Enum
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any, Final
 
+from opentelemetry.trace import TracerProvider
+
 ENTRY_POINT_GROUPS: Final = ("opentelemetry_instrumentor", "openinference_instrumentor")
 
 # Model clients, agent and LLM frameworks, vector stores: a name for each, and how packages spell it otherwise.
@@ -195,6 +197,14 @@ def already_instrumented() -> dict[str, str]:
         if getattr(getattr(sys.modules.get(module), client, None), "_is_instrumented_by_logfire", False):
             found.setdefault(library, "logfire")
     return found
+
+
+def provider_of_logfire() -> TracerProvider | None:
+    """Return the tracer provider that Logfire keeps to itself when the program had one before it was configured."""
+    logfire: Any = sys.modules.get("logfire")
+    instance = getattr(logfire, "DEFAULT_LOGFIRE_INSTANCE", None)
+    provider = instance.config.get_tracer_provider() if instance is not None else None
+    return provider if isinstance(provider, TracerProvider) else None
 
 
 _BASE_MODULE: Final = "opentelemetry.instrumentation.instrumentor"

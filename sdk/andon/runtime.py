@@ -54,7 +54,7 @@ class Runtime:
         self._settings: Settings | None = None
         self._spans: Outbox[ReadableSpan] | None = None
         self._own_provider: TracerProvider | None = None
-        self._stamped: trace.TracerProvider | None = None
+        self._stamped: list[trace.TracerProvider] = []
 
     def start(self, settings: Settings) -> None:
         """Begin to record. A second start changes nothing."""
@@ -114,9 +114,18 @@ class Runtime:
     def _add_stamping(self, provider: trace.TracerProvider) -> None:
         from andon.stamping import StampingSpanProcessor  # stamping looks spans up, which look the runtime up
 
-        if provider is not self._stamped and isinstance(provider, _TakesProcessors):
+        if isinstance(provider, _TakesProcessors) and not any(provider is one for one in self._stamped):
             provider.add_span_processor(StampingSpanProcessor())
-            self._stamped = provider
+            self._stamped.append(provider)
+
+    def adopt(self, provider: trace.TracerProvider) -> None:
+        """Stamp and export what another provider than the program's own records, where spans are exported at all."""
+        with self._lock:
+            known = any(provider is one for one in self._stamped)
+            if self._spans is None or known or not isinstance(provider, _TakesProcessors):
+                return
+            self._add_stamping(provider)
+            provider.add_span_processor(OutboxSpanProcessor(self._spans))
 
     def _add_export(self, provider: trace.TracerProvider, settings: Settings) -> None:
         if not isinstance(provider, _TakesProcessors):

@@ -6,6 +6,7 @@ a span starts in, writes attributes on it, and exports nothing: it stands on our
 
 from collections.abc import Mapping
 
+from opentelemetry.baggage import get_all
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span, SpanProcessor
 from opentelemetry.trace import get_current_span
@@ -34,7 +35,7 @@ class StampingSpanProcessor(SpanProcessor):
 @never_raises
 def _stamp(span: Span, context: Context) -> None:
     work = _open_span_in(context)
-    place = _place_of_parent(context) if work is None else work.place
+    place = _said_around(context) if work is None else work.place
     if not place:
         return
     said = span.attributes or {}
@@ -43,9 +44,16 @@ def _stamp(span: Span, context: Context) -> None:
         span.set_attributes(missing)
 
 
-def _place_of_parent(context: Context) -> Mapping[str, AttributeValue]:
-    """Read it off the parent span: some frameworks make a context of their own that holds nothing else."""
-    said: Mapping[str, AttributeValue] | None = getattr(get_current_span(context), "attributes", None)
-    if not said or attributes.RUN_ID not in said:
-        return {}
-    return {name: said[name] for name in _PLACE if name in said}
+def _said_around(context: Context) -> dict[str, AttributeValue]:
+    """Read the place off the parent span, or off the baggage.
+
+    Some frameworks make a context of their own for a child, that holds its parent and nothing else; others carry it
+    through W3C headers inside one process, which keeps the baggage alone.
+    """
+    parent: Mapping[str, AttributeValue] | None = getattr(get_current_span(context), "attributes", None)
+    if parent and attributes.RUN_ID in parent:
+        return {name: parent[name] for name in _PLACE if name in parent}
+    carried = get_all(context)
+    if attributes.RUN_ID in carried:
+        return {name: str(carried[name]) for name in _PLACE if name in carried}
+    return {}

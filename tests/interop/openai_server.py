@@ -18,7 +18,7 @@ CHAT_MODEL = "gpt-4o-mini"
 ANSWERING_MODEL = "gpt-4o-mini-2024-07-18"
 EMBEDDING_MODEL = "text-embedding-3-small"
 ANSWER = ("It", " is", " on", " its", " way")
-SECRET_QUESTION = "where is order 4711"  # stands in no span unless content is asked for
+QUESTION = "where is order 4711"
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def _chunks(number: int, with_usage: bool) -> Iterator[dict[str, Any]]:
         "created": 1_760_000_000,
         "model": ANSWERING_MODEL,
     }
-    for word in ANSWER:
-        delta = {"role": "assistant", "content": word}
+    for place, word in enumerate(ANSWER):
+        delta = {"content": word} if place else {"role": "assistant", "content": word}
         yield {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
     yield {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
     if with_usage:
@@ -84,7 +84,7 @@ def _embeddings() -> dict[str, Any]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    numbers = count(1)
+    numbers: Iterator[int]
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -114,7 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def running() -> Iterator[str]:
     """Run the server on a free port; gives the base address for the client, ending in `/v1`."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    handler = type("Handler", (_Handler,), {"numbers": count(1)})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()

@@ -10,7 +10,7 @@ import andon
 import pytest
 from andon.runtime import SCOPE_NAME, State, runtime
 from andon.stamping import StampingSpanProcessor
-from opentelemetry import trace
+from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -111,6 +111,12 @@ def test_a_remote_parent_that_cannot_be_read_is_no_fault(stamped: Stamped) -> No
     remote = trace.SpanContext(1, 1, is_remote=True, trace_flags=trace.TraceFlags(1))
     stamped.other.start_span("chat", context=set_span_in_context(trace.NonRecordingSpan(remote), Context())).end()
     assert stamped.said("chat") == {}
+
+
+def test_a_context_that_came_through_headers_is_read_by_its_baggage(stamped: Stamped) -> None:
+    carried = {"traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01", "baggage": "andon.pipeline=rag,andon.run.id=7"}
+    stamped.other.start_span("chat", context=propagate.extract({**carried})).end()
+    assert stamped.said("chat") == {"andon.pipeline": "rag", "andon.run.id": "7"}
 
 
 OTHER_SPANS = """
