@@ -87,6 +87,12 @@ def run() -> None:
         )
 
     @andon.stage
+    def twice() -> None:
+        for _ in range(2):
+            answer = client.chat.completions.create(model=CHAT_MODEL, messages=[{"role": "user", "content": QUESTION}])
+            record(answer.usage, model=CHAT_MODEL)
+
+    @andon.stage
     def chat() -> None:
         answer = client.chat.completions.create(model=CHAT_MODEL, messages=[{"role": "user", "content": QUESTION}])
         record(answer.usage, model=CHAT_MODEL)
@@ -119,6 +125,8 @@ def run() -> None:
                     pass
             elif part == "embed":
                 embed()
+            elif part == "twice":
+                twice()
 
     reply()
 
