@@ -94,8 +94,9 @@ _LIBRARY_OF_SPELLING: Final = {
 
 
 def library_called(name: str) -> str:
-    """Return our name of a library; one that we do not know keeps its own."""
-    return _LIBRARY_OF_SPELLING.get(_spelling(name), name)
+    """Return our name of a library; one that we do not know keeps its own, with hyphens."""
+    spelling = _spelling(name)
+    return _LIBRARY_OF_SPELLING.get(spelling, spelling.replace("_", "-"))
 
 
 class CannotTurnOnError(Exception):
@@ -182,7 +183,8 @@ def installed() -> list[Instrumentor]:
 
 
 def _family(requirements: Iterable[str]) -> Family:
-    names = {_spelling(re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0]) for text in requirements}
+    needed = (text for text in requirements if "extra ==" not in text)
+    names = {_spelling(re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0]) for text in needed}
     return next((family for family in Family if not names.isdisjoint(family.value)), Family.OTHER)
 
 

@@ -30,12 +30,15 @@ class Instrumentor:
 def install(tmp_path: Path) -> Callable[..., None]:
     """Puts an instrumentation package on disk: its name, the entry point's name, and what it requires."""
 
-    def install(package: str, entry_point: str, *requires: str, body: str = "pass", top: str = "") -> None:
+    def install(
+        package: str, entry_point: str, *requires: str, body: str = "pass", top: str = "", extra: str = ""
+    ) -> None:
         module = package.replace("-", "_")
         (tmp_path / f"{module}.py").write_text(top + MODULE.format(body=body))
         info = tmp_path / f"{module}-1.0.dist-info"
         info.mkdir()
         needs = "".join(f"Requires-Dist: {name}>=1\n" for name in requires)
+        needs += f"Requires-Dist: {extra}; extra == 'genai'\n" if extra else ""
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n{needs}")
         (info / "entry_points.txt").write_text(f"[opentelemetry_instrumentor]\n{entry_point} = {module}:Instrumentor\n")
 
@@ -67,6 +70,7 @@ def test_without_names_what_records_ai_is_turned_on_and_http_and_databases_are_n
     install("opentelemetry-instrumentation-qdrant", "qdrant_client")
     install("opentelemetry-instrumentation-requests", "requests", "opentelemetry-util-http")
     install("opentelemetry-instrumentation-psycopg", "psycopg", "opentelemetry-instrumentation-dbapi")
+    install("opentelemetry-instrumentation-botocore", "botocore", extra=GENAI)
     assert activate().stdout.splitlines()[-1] == "['anthropic', 'qdrant']"
 
 
