@@ -91,6 +91,11 @@ def run() -> None:
             record(answer.usage, model=CHAT_MODEL)
 
     @andon.stage
+    def both() -> None:
+        chat.__wrapped__()
+        embed.__wrapped__()
+
+    @andon.stage
     def chat() -> None:
         answer = client.chat.completions.create(model=CHAT_MODEL, messages=[{"role": "user", "content": QUESTION}])
         record(answer.usage, model=CHAT_MODEL)
@@ -125,6 +130,8 @@ def run() -> None:
                 embed()
             elif part == "twice":
                 twice()
+            elif part == "both":
+                both()
 
     reply()
 

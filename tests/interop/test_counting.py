@@ -68,6 +68,16 @@ def test_a_stage_that_records_two_calls_of_one_model_is_their_total(server: Serv
     }
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_stage_that_records_calls_of_two_models_counts_each_once(server: ServeProcess, family: str) -> None:
+    assert counted(server, family, "both") == {
+        "calls": 2,
+        "calls_without_usage": 0,
+        "input_tokens": CHAT.input + EMBEDDING.input,
+        "output_tokens": CHAT.output,
+    }
+
+
 def test_what_the_families_sent_stands_on_the_account_of_the_pipeline_and_the_model(server: ServeProcess) -> None:
     counted(server, "openinference", "chat")
     found = server.get("/api/v1/summary", window="1h")
