@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -44,11 +44,7 @@ class KeyValues:
 
     def pick(self, column: TypedColumn) -> pa.Array:
         """Values of a typed column, one per row; null (or '' for text) where no spelling is present and usable."""
-        pair_of_row = np.full(self.rows, -1, dtype=np.int64)
-        for spelling in reversed(column.spellings):
-            if spelling in self._key_names:
-                pairs = np.flatnonzero(self._key_ids == self._key_names.index(spelling))
-                pair_of_row[self.row_of_pair[pairs]] = pairs
+        pair_of_row = self._pair_of_row(column.spellings)
         if not (pair_of_row >= 0).any():
             return (
                 pa.array([""] * self.rows) if column.kind is ValueKind.TEXT else pa.nulls(self.rows, column.kind.value)
@@ -63,6 +59,25 @@ class KeyValues:
         usable = picked.is_valid().to_numpy(zero_copy_only=False)
         self._used[pair_of_row[usable]] = True
         return picked.fill_null("") if column.kind is ValueKind.TEXT else picked
+
+    def told(self, key: str, meanings: Mapping[str, str]) -> pa.StringArray:
+        """What the text of `key` means, one per row; null where it is absent or means nothing here. Takes nothing."""
+        pair_of_row = self._pair_of_row((key,))
+        said = self.text.take(pa.array(pair_of_row, mask=pair_of_row < 0))
+        return pa.array(list(meanings.values())).take(pc.index_in(said, value_set=pa.array(list(meanings))))
+
+    def has(self, key: str) -> bool:
+        """Whether any row holds `key`."""
+        return key in self._key_names
+
+    def _pair_of_row(self, spellings: Sequence[str]) -> np.ndarray[Any, Any]:
+        """The pair that holds the first spelling that a row has, -1 where it has none."""
+        pair_of_row = np.full(self.rows, -1, dtype=np.int64)
+        for spelling in reversed(spellings):
+            if self.has(spelling):
+                pairs = np.flatnonzero(self._key_ids == self._key_names.index(spelling))
+                pair_of_row[self.row_of_pair[pairs]] = pairs
+        return pair_of_row
 
     def drop(self, pairs: np.ndarray[Any, Any]) -> None:
         """Take pairs (a boolean mask over all pairs) out of what `rest` returns."""

@@ -44,12 +44,25 @@ SPAN_ATTRIBUTES = (
     TypedColumn("run_id", ValueKind.TEXT, ("andon.run.id",)),
     TypedColumn("domain", ValueKind.TEXT, ("andon.domain",)),
     TypedColumn("operation", ValueKind.TEXT, ("gen_ai.operation.name",)),
-    TypedColumn("provider", ValueKind.TEXT, ("gen_ai.provider.name", "gen_ai.system")),
-    TypedColumn("request_model", ValueKind.TEXT, ("gen_ai.request.model",)),
-    TypedColumn("response_model", ValueKind.TEXT, ("gen_ai.response.model",)),
+    TypedColumn("provider", ValueKind.TEXT, ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")),
+    TypedColumn(
+        "request_model",
+        ValueKind.TEXT,
+        ("gen_ai.request.model", "llm.model_name", "embedding.model_name", "llm.request.model"),
+    ),
+    TypedColumn("response_model", ValueKind.TEXT, ("gen_ai.response.model", "llm.response.model")),
     TypedColumn("response_id", ValueKind.TEXT, ("gen_ai.response.id",)),
     TypedColumn("conversation_id", ValueKind.TEXT, ("gen_ai.conversation.id",)),
-    TypedColumn("input_tokens", ValueKind.COUNT, ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")),
+    TypedColumn(
+        "input_tokens",
+        ValueKind.COUNT,
+        (
+            "gen_ai.usage.input_tokens",
+            "gen_ai.usage.prompt_tokens",
+            "llm.token_count.prompt",
+            "llm.usage.prompt_tokens",
+        ),
+    ),
     TypedColumn(
         "cache_read_tokens",
         ValueKind.COUNT,
@@ -57,18 +70,37 @@ SPAN_ATTRIBUTES = (
             "gen_ai.usage.cache_read.input_tokens",
             "gen_ai.usage.cache_read_input_tokens",
             "gen_ai.usage.cached_tokens",
+            "llm.token_count.prompt_details.cache_read",
         ),
     ),
     TypedColumn(
         "cache_write_tokens",
         ValueKind.COUNT,
-        ("gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens"),
+        (
+            "gen_ai.usage.cache_write.input_tokens",
+            "gen_ai.usage.cache_creation.input_tokens",
+            "gen_ai.usage.cache_creation_input_tokens",
+            "llm.token_count.prompt_details.cache_write",
+        ),
     ),
-    TypedColumn("output_tokens", ValueKind.COUNT, ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens")),
+    TypedColumn(
+        "output_tokens",
+        ValueKind.COUNT,
+        (
+            "gen_ai.usage.output_tokens",
+            "gen_ai.usage.completion_tokens",
+            "llm.token_count.completion",
+            "llm.usage.completion_tokens",
+        ),
+    ),
     TypedColumn(
         "reasoning_tokens",
         ValueKind.COUNT,
-        ("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"),
+        (
+            "gen_ai.usage.reasoning.output_tokens",
+            "gen_ai.usage.reasoning_tokens",
+            "llm.token_count.completion_details.reasoning",
+        ),
     ),
     TypedColumn(
         "time_to_first_token_seconds",
@@ -79,9 +111,22 @@ SPAN_ATTRIBUTES = (
             "gen_ai.latency.time_to_first_token",
         ),
     ),
-    TypedColumn("finish_reason", ValueKind.TEXT, ("gen_ai.response.finish_reasons",)),
+    TypedColumn("finish_reason", ValueKind.TEXT, ("gen_ai.response.finish_reasons", "llm.finish_reason")),
     TypedColumn("error_type", ValueKind.TEXT, ("error.type",)),
 )
+
+# What says the operation in words of its own, where no attribute says it in the conventions'; it stays in the map too.
+OPERATION_OF_KIND = {
+    "openinference.span.kind": {
+        "LLM": "chat",
+        "EMBEDDING": "embeddings",
+        "AGENT": "invoke_agent",
+        "CHAIN": "invoke_workflow",
+        "TOOL": "execute_tool",
+        "RETRIEVER": "retrieval",
+    },
+    "llm.request.type": {"chat": "chat", "completion": "text_completion", "embedding": "embeddings"},
+}
 
 RESOURCE_ATTRIBUTES = (
     TypedColumn("service", ValueKind.TEXT, ("service.name",)),

@@ -25,6 +25,7 @@ from collector.columns import (
     OBSERVATION_EVENT,
     OBSERVATION_PREFIX,
     OBSERVATION_SCHEMA,
+    OPERATION_OF_KIND,
     RESOURCE_ATTRIBUTES,
     ROLLUP_OPERATIONS,
     SEGMENT_PREFIX,
@@ -109,6 +110,7 @@ def decode_traces(body: bytes, now_nanos: int) -> Decoded:
         **_events(spans.field("events")),
         **_links(spans.field("links")),
     }
+    columns["operation"] = _operation(pairs, columns["operation"])
     columns["usage_role"] = usage_role(columns)
     return _refuse(columns, _span_faults(spans, now_nanos), SPAN_SCHEMA)
 
@@ -165,6 +167,16 @@ def decode_logs(body: bytes, now_nanos: int) -> Decoded:
         "span_id": _or_zeros(records.field("span_id"), 8).take(row).cast(pa.binary(8)),
     }
     return Decoded(pa.table([columns[name] for name in OBSERVATION_SCHEMA.names], schema=OBSERVATION_SCHEMA), refused)
+
+
+def _operation(pairs: KeyValues, said: pa.StringArray) -> pa.StringArray:
+    """The operation as a span says it, or as its kind in other conventions means it."""
+    silent = pc.equal(said, "")
+    for key, meanings in OPERATION_OF_KIND.items():
+        if pairs.has(key):
+            said = pc.if_else(silent, pc.coalesce(pairs.told(key, meanings), said), said)
+            silent = pc.equal(said, "")
+    return said
 
 
 def usage_role(columns: dict[str, pa.Array]) -> pa.StringArray:

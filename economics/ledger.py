@@ -5,8 +5,9 @@ Every total of Andon reads through `read_usage`.
 
 Rules: a (trace id, span id) stored twice counts once; one response id counts once in a trace; a server's span is a
 mirror, and not counted, when a client's span of its trace holds it or the same output; a span that holds just the sum
-of its children is their total; an agent's total counts only when nothing below it does. A call counts in the minute in
-which it ends.
+of its children is their total; what the SDK was told by hand is a total, too, where other instrumentation around it
+reports just that for the same operation; an agent's total counts only when nothing below it does. A call counts in the
+minute in which it ends.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from store.telemetry import TelemetryStore
 
 MINUTE = timedelta(minutes=1)
 SERVER_KIND = 2
+SDK_SCOPE = "andon"
 ERROR_STATUS = 2
 INFERENCE_OPERATIONS = ("chat", "text_completion", "generate_content", "embeddings")
 # A trace's spans may end this far apart and still be recognised as views of the same call.
@@ -38,11 +40,15 @@ SUMS = (
 )
 STATES = ("duration_seconds", "time_to_first_token_seconds")
 
+# How the SDK names a span that holds nothing but usage.
+_USAGE_NAME = "trimRight(concat(operation, ' ', if(request_model != '', request_model, response_model)))"
+
 # Spans that end in [:from_time, :to_time), once each, with `counts` = 1 for those whose tokens count.
 # Every rule looks at the whole trace around the window, so that cutting time into minutes changes nothing.
 _COUNTED = """
 WITH around AS (
     SELECT trace_id, span_id, parent_span_id, kind, usage_role, response_id, pipeline, end_time,
+        scope_name, operation,
         ifNull(input_tokens, 0) AS n_in, ifNull(output_tokens, 0) AS n_out
     FROM spans
     WHERE usage_role != 'none'
@@ -60,7 +66,14 @@ SELECT *,
         usage_role = 'leaf',
             (trace_id, span_id, ifNull(input_tokens, 0), ifNull(output_tokens, 0)) NOT IN (
                 SELECT trace_id, parent_span_id, sum(n_in), sum(n_out) FROM around
-                WHERE usage_role = 'leaf' AND kind != {server} GROUP BY trace_id, parent_span_id),
+                WHERE usage_role = 'leaf' AND kind != {server} GROUP BY trace_id, parent_span_id)
+            -- A stage that was told of several models keeps the first and has a child of its own for each other.
+            AND (scope_name != '{sdk}'
+                OR (trace_id, if(name = {usage_name}, parent_span_id, span_id), operation,
+                    ifNull(input_tokens, 0), ifNull(output_tokens, 0)) NOT IN (
+                    SELECT trace_id, parent_span_id, operation, sum(n_in), sum(n_out) FROM around
+                    WHERE usage_role = 'leaf' AND kind != {server} AND scope_name != '{sdk}'
+                    GROUP BY trace_id, parent_span_id, operation)),
         usage_role = 'rollup',
             trace_id NOT IN (SELECT trace_id FROM around WHERE usage_role = 'leaf')
             AND (trace_id, span_id) NOT IN (SELECT trace_id, parent_span_id FROM around WHERE usage_role = 'rollup'),
@@ -138,7 +151,14 @@ def spans_sql(minutes: str, bucket: str) -> str:
     """The per-minute sums over raw spans; `minutes` and `bucket` are SQL expressions over `end_time`."""
     operations = ", ".join(f"'{name}'" for name in INFERENCE_OPERATIONS)
     spread = int(TRACE_SPREAD.total_seconds())
-    counted = _COUNTED.format(server=SERVER_KIND, spread=spread, operations=operations, minutes=minutes)
+    counted = _COUNTED.format(
+        server=SERVER_KIND,
+        sdk=SDK_SCOPE,
+        usage_name=_USAGE_NAME,
+        spread=spread,
+        operations=operations,
+        minutes=minutes,
+    )
     keyed = _KEYED.format(server=SERVER_KIND, error=ERROR_STATUS, bucket=bucket, counted=counted)
     return _FROM_SPANS.format(keys=", ".join(KEYS), keyed=keyed)
 

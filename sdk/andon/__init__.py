@@ -8,6 +8,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from andon.activation import activate
 from andon.decorators import pipeline, stage
 from andon.lifecycle import init, shutdown
 from andon.observing import observe
@@ -16,7 +17,7 @@ from andon.usage import record_tokens
 if TYPE_CHECKING:
     from andon import gpu
 
-__all__ = ["gpu", "init", "observe", "pipeline", "record_tokens", "shutdown", "stage"]
+__all__ = ["activate", "gpu", "init", "observe", "pipeline", "record_tokens", "shutdown", "stage"]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -76,6 +76,7 @@ class Runtime:
         self._spans: Outbox[ReadableSpan] | None = None
         self._own_provider: TracerProvider | None = None
         self._companions: list[Companion] = []
+        self._stamped: list[trace.TracerProvider] = []
 
     def __reduce__(self) -> str:
         # There is one in each process: what is pickled with a function names that of the process it comes to.
@@ -91,6 +92,7 @@ class Runtime:
             provider = trace.get_tracer_provider()
             if isinstance(provider, ProxyTracerProvider):
                 provider = self._provide(settings)
+            self._add_stamping(provider)
             if provider is self._own_provider or settings.endpoint_given:
                 self._add_export(provider, settings)
             resource = getattr(provider, "resource", None) or process_resource(settings.resource)
@@ -163,6 +165,22 @@ class Runtime:
         if provider is own:
             self._own_provider = own
         return provider
+
+    def _add_stamping(self, provider: trace.TracerProvider) -> None:
+        from andon.stamping import StampingSpanProcessor  # stamping looks spans up, which look the runtime up
+
+        if isinstance(provider, _TakesProcessors) and not any(provider is one for one in self._stamped):
+            provider.add_span_processor(StampingSpanProcessor())
+            self._stamped.append(provider)
+
+    def adopt(self, provider: trace.TracerProvider) -> None:
+        """Stamp and export what another provider than the program's own records, where spans are exported at all."""
+        with self._lock:
+            known = any(provider is one for one in self._stamped)
+            if self._spans is None or known or not isinstance(provider, _TakesProcessors):
+                return
+            self._add_stamping(provider)
+            provider.add_span_processor(OutboxSpanProcessor(self._spans))
 
     def _add_export(self, provider: trace.TracerProvider, settings: Settings) -> None:
         if not isinstance(provider, _TakesProcessors):

@@ -11,7 +11,14 @@ import pyarrow as pa
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
-from collector.columns import RESOURCE_ATTRIBUTES, ROLLUP_OPERATIONS, SPAN_ATTRIBUTES, TOKEN_COLUMNS, ValueKind
+from collector.columns import (
+    OPERATION_OF_KIND,
+    RESOURCE_ATTRIBUTES,
+    ROLLUP_OPERATIONS,
+    SPAN_ATTRIBUTES,
+    TOKEN_COLUMNS,
+    ValueKind,
+)
 
 
 def spans_of(body: bytes) -> list[dict[str, Any]]:
@@ -23,6 +30,7 @@ def spans_of(body: bytes) -> list[dict[str, Any]]:
         for scope_spans in resource_spans.scope_spans:
             for span in scope_spans.spans:
                 typed, rest = typed_and_rest(span.attributes, SPAN_ATTRIBUTES)
+                typed["operation"] = typed["operation"] or operation(span.attributes)
                 has_usage = any(typed[name] is not None for name in TOKEN_COLUMNS)
                 rollup = typed["operation"] in ROLLUP_OPERATIONS
                 rows.append(
@@ -54,6 +62,15 @@ def spans_of(body: bytes) -> list[dict[str, Any]]:
                     }
                 )
     return rows
+
+
+def operation(attributes: Any) -> str:
+    """What the kind of a span in other conventions means; the first convention that says something wins."""
+    for key, meanings in OPERATION_OF_KIND.items():
+        said = [text(pair.value) for pair in attributes if pair.key == key]
+        if said and said[-1] in meanings:
+            return meanings[said[-1]]
+    return ""
 
 
 def exactly(identity: bytes, length: int) -> bytes:

@@ -8,13 +8,30 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, Instr
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
-from collector.columns import RESOURCE_ATTRIBUTES, SPAN_ATTRIBUTES
+from collector.columns import OPERATION_OF_KIND, RESOURCE_ATTRIBUTES, SPAN_ATTRIBUTES
 
 NOW = 1_800_000_000 * 10**9
 
-KNOWN_KEYS = [key for column in (*SPAN_ATTRIBUTES, *RESOURCE_ATTRIBUTES) for key in column.spellings]
+KNOWN_KEYS = [
+    *OPERATION_OF_KIND,
+    *(key for column in (*SPAN_ATTRIBUTES, *RESOURCE_ATTRIBUTES) for key in column.spellings),
+]
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
-    ["", "12", "007", "1e3", "-4", "chat", "invoke_agent", "\u202egpt\x00", "__proto__", "<img onerror=x>"]
+    [
+        "",
+        "12",
+        "007",
+        "1e3",
+        "-4",
+        "chat",
+        "invoke_agent",
+        "LLM",
+        "CHAIN",
+        "completion",
+        "\u202egpt\x00",
+        "__proto__",
+        "<img onerror=x>",
+    ]
 )
 KEYS = st.sampled_from(KNOWN_KEYS) | TEXTS
 

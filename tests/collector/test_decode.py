@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import HealthCheck, given, settings
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from collector.columns import SPAN_SCHEMA
 from collector.decode import UndecodableError, decode_logs, decode_traces
@@ -153,3 +154,79 @@ def test_an_observation_becomes_one_row_per_signal_and_other_logs_are_refused() 
     assert {row["model"] for row in rows} == {"m"}
     assert {row["service"] for row in rows} == {"shop"}
     assert all(row["segment"] == [("country", "DE")] for row in rows)
+
+
+def one_span(**attributes: int | str) -> dict[str, Any]:
+    """The stored row of a span with these attributes; `__` stands for a dot."""
+    span = Span(trace_id=bytes([1] * 16), span_id=bytes([2] * 8), start_time_unix_nano=NOW, end_time_unix_nano=NOW)
+    for name, value in attributes.items():
+        pair = span.attributes.add(key=name.replace("__", "."))
+        if isinstance(value, int):
+            pair.value.int_value = value
+        else:
+            pair.value.string_value = value
+    scopes = [ScopeSpans(spans=[span])]
+    request = ExportTraceServiceRequest(resource_spans=[ResourceSpans(scope_spans=scopes)])
+    (row,) = decode_traces(request.SerializeToString(), NOW).rows.to_pylist()
+    found: dict[str, Any] = row
+    return found
+
+
+def test_openinference_spans_fill_the_same_columns_and_keep_their_kind() -> None:
+    row = one_span(
+        openinference__span__kind="LLM",
+        llm__model_name="gpt-4o-mini",
+        llm__system="openai",
+        llm__provider="azure",
+        llm__token_count__prompt=110,
+        llm__token_count__prompt_details__cache_read=40,
+        llm__token_count__prompt_details__cache_write=7,
+        llm__token_count__completion=70,
+        llm__token_count__completion_details__reasoning=20,
+        llm__finish_reason="stop",
+    )
+    assert (row["operation"], row["usage_role"], row["request_model"]) == ("chat", "leaf", "gpt-4o-mini")
+    assert (row["provider"], row["finish_reason"]) == ("azure", "stop")
+    assert (row["input_tokens"], row["cache_read_tokens"], row["cache_write_tokens"]) == (110, 40, 7)
+    assert (row["output_tokens"], row["reasoning_tokens"]) == (70, 20)
+    assert dict(row["attributes"]) == {"openinference.span.kind": "LLM", "llm.system": "openai"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "operation", "role"),
+    [
+        ("LLM", "chat", "leaf"),
+        ("EMBEDDING", "embeddings", "leaf"),
+        ("AGENT", "invoke_agent", "rollup"),
+        ("CHAIN", "invoke_workflow", "rollup"),
+        ("TOOL", "execute_tool", "leaf"),
+        ("GUARDRAIL", "", "leaf"),
+    ],
+)
+def test_the_kind_of_an_openinference_span_says_whether_its_tokens_are_a_total(
+    kind: str, operation: str, role: str
+) -> None:
+    row = one_span(openinference__span__kind=kind, llm__token_count__prompt=5)
+    assert (row["operation"], row["usage_role"]) == (operation, role)
+
+
+def test_an_operation_said_in_the_conventions_words_beats_the_kind() -> None:
+    row = one_span(openinference__span__kind="CHAIN", gen_ai__operation__name="chat", gen_ai__usage__input_tokens=5)
+    assert (row["operation"], row["usage_role"]) == ("chat", "leaf")
+
+
+def test_older_openllmetry_spans_fill_the_same_columns() -> None:
+    row = one_span(
+        llm__request__type="completion",
+        llm__request__model="davinci",
+        llm__response__model="davinci-002",
+        llm__usage__prompt_tokens=12,
+        llm__usage__completion_tokens=3,
+        gen_ai__usage__cache_creation_input_tokens=2,
+    )
+    assert (row["operation"], row["request_model"], row["response_model"]) == (
+        "text_completion",
+        "davinci",
+        "davinci-002",
+    )
+    assert (row["input_tokens"], row["output_tokens"], row["cache_write_tokens"]) == (12, 3, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,58 @@ def test_one_response_counts_once_in_a_trace_and_the_span_with_a_pipeline_is_kep
     )
     assert both_ways(telemetry) == (2, 200, 20)
     assert {row.pipeline for row in read_usage(telemetry, FROM, TO, BANDS)} == {"rag", ""}
+
+
+def below(parent: int) -> dict[str, Any]:
+    return {"trace": 7, "parent_span_id": parent.to_bytes(8, "big")}
+
+
+def test_a_stage_told_of_two_models_whose_clients_are_instrumented_counts_once(telemetry: TelemetryStore) -> None:
+    store_spans(
+        telemetry,
+        span(trace=7, identity=1, scope_name="andon", name="answer", operation="chat", n_in=110, n_out=70),
+        span(
+            **below(1),
+            scope_name="andon",
+            name="embeddings small-1",
+            operation="embeddings",
+            request_model="small-1",
+            n_in=6,
+        ),
+        span(**below(1), scope_name="client", name="chat gpt", operation="chat", n_in=110, n_out=70),
+        span(**below(1), scope_name="client", name="embeddings", operation="embeddings", n_in=6),
+    )
+    assert both_ways(telemetry) == (2, 116, 70)
+
+
+def test_a_stage_told_of_one_of_two_instrumented_clients_counts_once(telemetry: TelemetryStore) -> None:
+    store_spans(
+        telemetry,
+        span(trace=7, identity=1, scope_name="andon", name="answer", operation="chat", n_in=110, n_out=70),
+        span(**below(1), scope_name="client", operation="chat", n_in=110, n_out=70),
+        span(**below(1), scope_name="client", operation="embeddings", n_in=6),
+    )
+    assert both_ways(telemetry) == (2, 116, 70)
+
+
+def test_what_only_a_stage_tells_beside_an_instrumented_client_counts_too(telemetry: TelemetryStore) -> None:
+    store_spans(
+        telemetry,
+        span(trace=7, identity=1, scope_name="andon", name="answer", operation="chat", n_in=110, n_out=70),
+        span(**below(1), scope_name="andon", name="rerank", operation="chat", n_in=6, n_out=1),
+        span(**below(1), scope_name="client", operation="chat", n_in=6, n_out=1),
+    )
+    # The stage `rerank` called something else that used as much; its name is not that of a usage span.
+    assert both_ways(telemetry) == (3, 122, 72)
+
+
+def test_two_equal_calls_that_are_instrumented_count_twice(telemetry: TelemetryStore) -> None:
+    store_spans(
+        telemetry,
+        span(**below(1), scope_name="client", operation="embeddings", n_in=6),
+        span(**below(1), scope_name="client", operation="embeddings", n_in=6),
+    )
+    assert both_ways(telemetry) == (2, 12, 0)
 
 
 def test_a_server_span_is_a_mirror_of_the_client_span_in_its_trace(telemetry: TelemetryStore) -> None:

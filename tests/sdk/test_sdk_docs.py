@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from andon import attributes
+from andon.activation import CONTENT_SWITCHES
 from andon.gpu import metrics
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +53,18 @@ def test_every_variable_that_names_accelerators_is_in_the_guide() -> None:
 def test_every_attribute_that_the_sdk_writes_is_in_the_guide() -> None:
     names = [value for name, value in vars(attributes).items() if name.isupper() and isinstance(value, str)]
     assert [name for name in names if name not in GUIDE] == []
+
+
+def test_every_switch_that_activate_sets_is_in_the_guide() -> None:
+    assert [name for name in CONTENT_SWITCHES if f"`{name}`" not in GUIDE] == []
+
+
+def test_the_guide_says_which_versions_of_the_families_are_tested() -> None:
+    tested = tomllib.loads((ROOT / "tests/interop/environments.toml").read_text())
+    rows = [line for line in GUIDE.splitlines() if line.startswith("|")]
+    for name, environment in tested.items():
+        package, version = environment["packages"][0].split("==")
+        assert any(package in row and version in row for row in rows), (name, package, version)
 
 
 def test_the_benchmark_runs(run_program: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,13 +132,14 @@ before = list(provider._active_span_processor._span_processors)
 """
 
 
-def test_an_existing_provider_is_used_and_left_exactly_as_it_is(collector: Any, run_program: Any) -> None:
+def test_an_existing_provider_is_used_and_gets_nothing_but_stamping(collector: Any, run_program: Any) -> None:
     run_program(
         EXISTING
         + PROGRAM
         + """
 assert trace.get_tracer_provider() is provider
-assert list(provider._active_span_processor._span_processors) == before
+*rest, added = provider._active_span_processor._span_processors
+assert rest == before and type(added).__name__ == "StampingSpanProcessor"
 andon.shutdown()
 assert [span.name for span in kept.get_finished_spans()] == ["score", "generate", "support-rag"]
 with trace.get_tracer("host").start_as_current_span("still alive"):
@@ -230,5 +231,5 @@ def test_the_distribution_and_the_sdk_agree_on_the_version() -> None:
 def test_the_public_surface_is_small_and_typed() -> None:
     import andon
 
-    assert andon.__all__ == ["gpu", "init", "observe", "pipeline", "record_tokens", "shutdown", "stage"]
+    assert andon.__all__ == ["activate", "gpu", "init", "observe", "pipeline", "record_tokens", "shutdown", "stage"]
     assert (Path(andon.__file__).parent / "py.typed").exists()

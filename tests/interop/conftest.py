@@ -1,0 +1,3 @@
+"""The collector on loopback that the SDK's own tests use."""
+
+from tests.sdk.conftest import collector  # noqa: F401  fixture
