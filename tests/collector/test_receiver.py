@@ -15,8 +15,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 from starlette.testclient import TestClient
 
+from collector.census import MOST_ITEMS
 from collector.intake import Intake
 from settings import CollectorSettings, Settings
 from store.telemetry import TelemetryStore
@@ -116,7 +118,7 @@ def test_log_records_that_are_no_observations_are_refused_by_count(client: TestC
         ("/v1/traces", {**PROTOBUF, "content-encoding": "gzip"}, gzip.compress(b"abc" * 50)[:-9], 400, "cut short"),
         ("/v1/traces", {**PROTOBUF, "content-encoding": "gzip"}, b"not gzip", 400, "not valid gzip"),
         ("/v1/traces", {**PROTOBUF, "content-encoding": "br"}, b"", 415, "'br' is not taken"),
-        ("/v1/metrics", PROTOBUF, b"", 404, "/v1/metrics is not served"),
+        ("/v1/profiles", PROTOBUF, b"", 404, "/v1/profiles is not served; post to /v1/traces, /v1/metrics, /v1/logs"),
     ],
 )
 def test_what_is_refused_says_why_in_the_encoding_of_the_request(
@@ -132,6 +134,27 @@ def test_what_is_refused_says_why_in_the_encoding_of_the_request(
     assert answer.status_code == http_status
     assert says in status_of(answer.content).message
     assert intake.health()["refused_requests_total"] == 1
+
+
+def test_a_small_body_that_would_inflate_in_memory_is_refused_before_it_is_opened(
+    tmp_path: Path, telemetry: TelemetryStore
+) -> None:
+    """Two bytes make an empty span; 600 kB of them make more spans than one request may hold."""
+    intake = Intake(Settings(data_dir=tmp_path), telemetry)
+    scope_spans = ScopeSpans(spans=[Span()] * (MOST_ITEMS + 1))
+    request = ExportTraceServiceRequest(resource_spans=[ResourceSpans(scope_spans=[scope_spans])])
+    packed = gzip.compress(request.SerializeToString())
+    assert len(packed) < 2000
+    with TestClient(intake.receiver.app(), "http://localhost") as client:
+        answer = client.post("/v1/traces", content=packed, headers={**PROTOBUF, "content-encoding": "gzip"})
+    assert answer.status_code == 413
+    # The two above the limit are the resource and its scope.
+    assert status_of(answer.content).message == (
+        f"the request holds {MOST_ITEMS + 3} items, at most {MOST_ITEMS} are taken in one"
+    )
+    assert intake.health()["refused_requests_by_reason"] == {"too_many_elements": 1}
+    intake.start()
+    intake.stop()
 
 
 def test_a_foreign_host_name_is_refused(client: TestClient) -> None:

@@ -1,0 +1,32 @@
+"""The signals of OTLP that the receiver takes: path, messages and decoder of each, and where its rows are stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from collector.decode import decode_logs, decode_traces
+from collector.metrics import decode_metrics
+from collector.rows import Decoder
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One signal; `rejected` is the field of a partial success that counts what was refused."""
+
+    path: str
+    table: str
+    decode: Decoder
+    answer: type[Message]
+    rejected: str
+
+
+SIGNALS = (
+    Signal("/v1/traces", "spans", decode_traces, ExportTraceServiceResponse, "rejected_spans"),
+    Signal("/v1/metrics", "metric_points", decode_metrics, ExportMetricsServiceResponse, "rejected_data_points"),
+    Signal("/v1/logs", "observations", decode_logs, ExportLogsServiceResponse, "rejected_log_records"),
+)
