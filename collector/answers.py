@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from enum import IntEnum
 
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 from starlette.responses import Response
@@ -60,11 +61,17 @@ def refusal(http_status: int, message: str, media_type: str) -> Response:
     return Response(json.dumps({"code": int(code), "message": message}), http_status, headers, JSON)
 
 
-def accepted(answer: type[Message], rejected: str, refused: dict[str, int]) -> Response:
-    """200 with an `answer`; `refused` (reason -> items) becomes partial success, counted in its field `rejected`."""
+def accepted(answer: type[Message], rejected: str, refused: dict[str, int], media_type: str) -> Response:
+    """200 with an `answer` in the request's encoding.
+
+    Args:
+        rejected: the field of its partial success that counts.
+        refused: reason -> items; when there are any the answer says so as a partial success.
+    """
     message = answer()
     if refused:
         explanation = "; ".join(f"{count} refused: {reason}" for reason, count in refused.items())
-        partial = {rejected: sum(refused.values()), "error_message": explanation}
-        message = answer(partial_success=partial)
+        message = answer(partial_success={rejected: sum(refused.values()), "error_message": explanation})
+    if media_type == JSON:
+        return Response(json.dumps(MessageToDict(message)), 200, media_type=JSON)
     return Response(message.SerializeToString(), 200, media_type=PROTOBUF)

@@ -6,12 +6,20 @@ passed.
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Callable
 
 from starlette.requests import Request
 
 from collector.answers import RefusalError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_ZSTD_WINDOW_LOG = 23
 
 
 class Budget:
@@ -103,7 +111,29 @@ def gunzip(compressed: bytes, limit: int) -> bytes:
     return bytes(out)
 
 
-_DECOMPRESSIONS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": gunzip}
+def unzstd(compressed: bytes, limit: int) -> bytes:
+    """Decompress every zstd frame, stopping at `limit` bytes; windows are at most 8 MiB, as RFC 9659 has it.
+
+    Raises:
+        RefusalError: 413 above the limit, 400 for anything that is not zstd or is cut short.
+    """
+    out = bytearray()
+    rest = compressed
+    while rest:
+        frame = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG})
+        try:
+            out += frame.decompress(rest, limit + 1 - len(out))
+        except zstd.ZstdError as error:
+            raise RefusalError(400, "zstd", f"the body is not valid zstd: {error}") from None
+        if len(out) > limit:
+            raise _too_large(limit)
+        if not frame.eof:
+            raise RefusalError(400, "zstd", "the zstd body is cut short")
+        rest = frame.unused_data
+    return bytes(out)
+
+
+_DECOMPRESSIONS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": gunzip, "zstd": unzstd}
 
 
 def _too_large(limit: int) -> RefusalError:

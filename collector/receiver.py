@@ -25,6 +25,7 @@ from collector.bodies import Budget, Share, decompression, read_body
 from collector.census import TooManyElementsError
 from collector.envelope import UndecodableError
 from collector.journal import Journal
+from collector.otlp_json import protobuf_of
 from collector.rows import Decoded
 from collector.signals import SIGNALS, Signal
 
@@ -76,7 +77,7 @@ class Receiver:
             self.counts.requests += 1
             try:
                 _require_loopback(request)
-                _require_protobuf(request)
+                _require_known_encoding(request)
                 refused = await self._take(request, signal)
             except RefusalError as error:
                 self.counts.refused_requests[error.reason] += 1
@@ -84,7 +85,7 @@ class Receiver:
             except ClientDisconnect:
                 self.counts.refused_requests["client_disconnected"] += 1
                 return Response(status_code=400)
-            return accepted(signal.answer, signal.rejected, refused)
+            return accepted(signal.answer, signal.rejected, refused, _media_type(request))
 
         return answer
 
@@ -99,7 +100,8 @@ class Receiver:
             if decompress is not None:
                 body = await loop.run_in_executor(self._decoding, decompress, body, self._max_body)
                 share.take(len(body))
-            decoded = await loop.run_in_executor(self._decoding, _decode, signal, body)
+            is_json = _media_type(request) == JSON
+            decoded = await loop.run_in_executor(self._decoding, _decode, signal, body, is_json)
             await self._store(signal.table, decoded.rows)
         except TimeoutError:
             raise RefusalError(503, "slow_body", f"the body did not arrive within {READ_SECONDS:g} s; retry") from None
@@ -134,13 +136,14 @@ class Receiver:
         return refusal(503, "an internal error; retry", _media_type(request))
 
 
-def _decode(signal: Signal, body: bytes) -> Decoded:
+def _decode(signal: Signal, body: bytes, is_json: bool) -> Decoded:
     try:
-        return signal.decode(body, time.time_ns())
+        return signal.decode(protobuf_of(body, signal.request) if is_json else body, time.time_ns())
     except TooManyElementsError as error:
         raise RefusalError(413, "too_many_elements", str(error)) from None
     except UndecodableError as error:
-        raise RefusalError(400, "undecodable", f"the body is not OTLP protobuf: {error}") from None
+        encoding = "JSON" if is_json else "protobuf"
+        raise RefusalError(400, "undecodable", f"the body is not OTLP {encoding}: {error}") from None
 
 
 def _require_loopback(request: Request) -> None:
@@ -153,9 +156,7 @@ def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
-def _require_protobuf(request: Request) -> None:
+def _require_known_encoding(request: Request) -> None:
     media_type = _media_type(request)
-    if media_type == JSON:
-        raise RefusalError(415, "media_type", f"{JSON} is not taken yet; send {PROTOBUF} (the exporters' default)")
-    if media_type != PROTOBUF:
-        raise RefusalError(415, "media_type", f"content-type {media_type!r} is not taken; send {PROTOBUF}")
+    if media_type not in {PROTOBUF, JSON}:
+        raise RefusalError(415, "media_type", f"content-type {media_type!r} is not taken; send {PROTOBUF} or {JSON}")

@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from google.protobuf.message import Message
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 from collector.decode import decode_logs, decode_traces
 from collector.metrics import decode_metrics
@@ -21,12 +27,29 @@ class Signal:
     path: str
     table: str
     decode: Decoder
+    request: type[Message]
     answer: type[Message]
     rejected: str
 
 
 SIGNALS = (
-    Signal("/v1/traces", "spans", decode_traces, ExportTraceServiceResponse, "rejected_spans"),
-    Signal("/v1/metrics", "metric_points", decode_metrics, ExportMetricsServiceResponse, "rejected_data_points"),
-    Signal("/v1/logs", "observations", decode_logs, ExportLogsServiceResponse, "rejected_log_records"),
+    Signal(
+        "/v1/traces", "spans", decode_traces, ExportTraceServiceRequest, ExportTraceServiceResponse, "rejected_spans"
+    ),
+    Signal(
+        "/v1/metrics",
+        "metric_points",
+        decode_metrics,
+        ExportMetricsServiceRequest,
+        ExportMetricsServiceResponse,
+        "rejected_data_points",
+    ),
+    Signal(
+        "/v1/logs",
+        "observations",
+        decode_logs,
+        ExportLogsServiceRequest,
+        ExportLogsServiceResponse,
+        "rejected_log_records",
+    ),
 )
