@@ -1,4 +1,4 @@
-"""The columns of a stored span, observation and metric point, and which attribute spellings fill the typed ones.
+"""The columns of stored spans, observations, points and records, and which attribute spellings fill the typed ones.
 
 Attribute names are spelled here and nowhere else in the platform. The first spelling of a column wins; an attribute
 that fills a typed column is not repeated in the attribute map, every other attribute stays there.
@@ -195,6 +195,25 @@ METRIC_SCHEMA = pa.schema(
         *((column.name, column.kind.value) for column in RESOURCE_ATTRIBUTES),
         ("scope_name", pa.string()),
         ("scope_version", pa.string()),
+        ("attributes", ATTRIBUTES),
+        ("resource", ATTRIBUTES),
+    ]
+)
+
+LOG_SCHEMA = pa.schema(
+    [
+        ("time", TIME),
+        ("observed_time", TIME),
+        ("severity_number", pa.uint8()),
+        ("severity_text", pa.string()),
+        ("event_name", pa.string()),
+        ("body", pa.string()),
+        *((column.name, column.kind.value) for column in RESOURCE_ATTRIBUTES),
+        ("scope_name", pa.string()),
+        ("scope_version", pa.string()),
+        ("trace_id", TRACE_ID),
+        ("span_id", SPAN_ID),
+        ("flags", pa.uint32()),
         ("attributes", ATTRIBUTES),
         ("resource", ATTRIBUTES),
     ]

@@ -1,7 +1,7 @@
 """OTLP bytes to Arrow columns, vectorised: ptars opens the protobuf, pyarrow and numpy flatten it.
 
-`decode_traces` and `decode_logs` take one request body and give the rows to store, how many were refused and why.
-The official protobuf classes are the reference that the tests compare with.
+`decode_traces` takes one request body and gives the rows to store, how many were refused and why. The official protobuf
+classes are the reference that the tests compare with.
 """
 
 from __future__ import annotations
@@ -9,17 +9,11 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collector.attributes import KeyValues, columns_of, regroup, string_maps
+from collector.attributes import KeyValues, columns_of, regroup
 from collector.columns import (
-    OBSERVATION_ATTRIBUTES,
-    OBSERVATION_EVENT,
-    OBSERVATION_PREFIX,
-    OBSERVATION_SCHEMA,
     ROLLUP_OPERATIONS,
-    SEGMENT_PREFIX,
     SPAN_ATTRIBUTES,
     SPAN_SCHEMA,
     TOKEN_COLUMNS,
@@ -30,17 +24,14 @@ from collector.rows import (
     Mask,
     as_code,
     as_time,
-    counted,
     exactly,
     is_identity,
-    mask,
     or_zeros,
     out_of_time,
     without_faulty,
 )
 
 _traces = Envelope(ExportTraceServiceRequest.DESCRIPTOR, "resource_spans", "scope_spans", "spans")
-_logs = Envelope(ExportLogsServiceRequest.DESCRIPTOR, "resource_logs", "scope_logs", "log_records")
 
 
 @whole
@@ -80,60 +71,6 @@ def decode_traces(body: bytes, now_nanos: int) -> Decoded:
     }
     columns["usage_role"] = usage_role(columns)
     return without_faulty(columns, _span_faults(spans, now_nanos), SPAN_SCHEMA)
-
-
-@whole
-def decode_logs(body: bytes, now_nanos: int) -> Decoded:
-    """Decode one ExportLogsServiceRequest into rows of `OBSERVATION_SCHEMA`, one per observed signal.
-
-    Only `andon.observation` records are stored; others are refused and counted.
-
-    Raises:
-        UndecodableError: the bytes are not such a message.
-    """
-    opened = _logs.open(body)
-    records = opened.items
-    if not len(records):
-        return Decoded(OBSERVATION_SCHEMA.empty_table())
-    times = pc.if_else(
-        pc.equal(records.field("time_unix_nano"), 0),
-        records.field("observed_time_unix_nano"),
-        records.field("time_unix_nano"),
-    )
-    is_observation = mask(pc.equal(records.field("event_name"), OBSERVATION_EVENT))
-    in_time = ~out_of_time(times, now_nanos)
-    refused = counted(
-        {
-            "log records other than andon.observation are not stored": ~is_observation,
-            "time is before 2000 or more than a day ahead": is_observation & ~in_time,
-        }
-    )
-    pairs = KeyValues(records.field("attributes"))
-    typed = columns_of(pairs, OBSERVATION_ATTRIBUTES)
-    in_segment = pairs.having_prefix(SEGMENT_PREFIX)
-    segment_keys = pc.utf8_slice_codeunits(pairs.keys, len(SEGMENT_PREFIX))
-    segments = string_maps(pairs.row_of_pair, segment_keys, pairs.text, in_segment, pairs.rows)
-    signal_pairs = np.flatnonzero(
-        pairs.having_prefix(OBSERVATION_PREFIX) & ~in_segment & (is_observation & in_time)[pairs.row_of_pair]
-    )
-    row = pa.array(pairs.row_of_pair[signal_pairs])
-    pair = pa.array(signal_pairs)
-    values = pairs.values.take(pair)
-    number = pc.coalesce(values.field("double_value"), values.field("int_value").cast(pa.float64(), safe=False))
-    has_number = number.is_valid()
-    columns = {
-        "time": as_time(times).take(row),
-        "service": opened.resources["service"].take(opened.resource_of).take(row),
-        "environment": opened.resources["environment"].take(opened.resource_of).take(row),
-        **{name: column.take(row) for name, column in typed.items()},
-        "signal": pc.utf8_slice_codeunits(pairs.keys.take(pair), len(OBSERVATION_PREFIX)),
-        "number": number,
-        "text": pc.if_else(has_number, None, pairs.text.take(pair)),
-        "segment": segments.take(row),
-        "trace_id": exactly(records.field("trace_id"), 16).take(row),
-        "span_id": exactly(records.field("span_id"), 8).take(row),
-    }
-    return Decoded(pa.table([columns[name] for name in OBSERVATION_SCHEMA.names], schema=OBSERVATION_SCHEMA), refused)
 
 
 def usage_role(columns: dict[str, pa.Array]) -> pa.StringArray:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from collector.columns import METRIC_SCHEMA, OBSERVATION_SCHEMA, SPAN_SCHEMA
+from collector.columns import LOG_SCHEMA, METRIC_SCHEMA, OBSERVATION_SCHEMA, SPAN_SCHEMA
 from collector.journal import Journal
 from collector.receiver import Receiver
 from collector.writer import Writer
 from settings import Settings
 from store.telemetry import TelemetryStore
 
-_SCHEMAS = {"spans": SPAN_SCHEMA, "observations": OBSERVATION_SCHEMA, "metric_points": METRIC_SCHEMA}
+_SCHEMAS = {
+    "spans": SPAN_SCHEMA,
+    "observations": OBSERVATION_SCHEMA,
+    "metric_points": METRIC_SCHEMA,
+    "logs": LOG_SCHEMA,
+}
 
 
 class Intake:

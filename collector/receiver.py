@@ -24,10 +24,10 @@ from collector.answers import JSON, PROTOBUF, RefusalError, accepted, refusal
 from collector.bodies import Budget, Share, decompression, read_body
 from collector.census import TooManyElementsError
 from collector.envelope import UndecodableError
+from collector.exports import EXPORTS, Export
 from collector.journal import Journal
 from collector.otlp_json import protobuf_of
 from collector.rows import Decoded
-from collector.signals import SIGNALS, Signal
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Receiver:
     """Takes OTLP requests and hands their rows to the journals.
 
     Args:
-        journals: by table, for every table that a signal fills.
+        journals: by table, for every table that an export fills.
         max_body_bytes: limit of a body before and after decompression; above it the answer is 413.
         max_in_flight_bytes: limit of all bodies held at once; above it the answer is 503.
     """
@@ -64,7 +64,7 @@ class Receiver:
     def app(self) -> Starlette:
         """The ASGI application to serve on port 4318."""
         return Starlette(
-            routes=[Route(signal.path, self._answering(signal), methods=["POST"]) for signal in SIGNALS],
+            routes=[Route(export.path, self._answering(export), methods=["POST"]) for export in EXPORTS],
             exception_handlers={HTTPException: self._on_http_exception, Exception: self._on_failure},
         )
 
@@ -72,24 +72,24 @@ class Receiver:
         """Stop the decoding threads."""
         self._decoding.shutdown()
 
-    def _answering(self, signal: Signal) -> Callable[[Request], Awaitable[Response]]:
+    def _answering(self, export: Export) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             self.counts.requests += 1
             try:
                 _require_loopback(request)
                 _require_known_encoding(request)
-                refused = await self._take(request, signal)
+                refused = await self._take(request, export)
             except RefusalError as error:
                 self.counts.refused_requests[error.reason] += 1
                 return refusal(error.http_status, str(error), _media_type(request))
             except ClientDisconnect:
                 self.counts.refused_requests["client_disconnected"] += 1
                 return Response(status_code=400)
-            return accepted(signal.answer, signal.rejected, refused, _media_type(request))
+            return accepted(export.answer, export.rejected, refused, _media_type(request))
 
         return answer
 
-    async def _take(self, request: Request, signal: Signal) -> dict[str, int]:
+    async def _take(self, request: Request, export: Export) -> dict[str, int]:
         """Decode and journal one request; the items that were refused, by reason."""
         share = Share(self._budget)
         try:
@@ -101,8 +101,9 @@ class Receiver:
                 body = await loop.run_in_executor(self._decoding, decompress, body, self._max_body)
                 share.take(len(body))
             is_json = _media_type(request) == JSON
-            decoded = await loop.run_in_executor(self._decoding, _decode, signal, body, is_json)
-            await self._store(signal.table, decoded.rows)
+            decoded = await loop.run_in_executor(self._decoding, _decode, export, body, is_json)
+            for table, rows in {export.table: decoded.rows, **decoded.beside}.items():
+                await self._store(table, rows)
         except TimeoutError:
             raise RefusalError(503, "slow_body", f"the body did not arrive within {READ_SECONDS:g} s; retry") from None
         finally:
@@ -122,7 +123,7 @@ class Receiver:
     async def _on_http_exception(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         self.counts.refused_requests[f"http_{status}"] += 1
-        paths = ", ".join(signal.path for signal in SIGNALS)
+        paths = ", ".join(export.path for export in EXPORTS)
         messages = {
             404: f"{request.url.path} is not served; post to {paths}",
             405: f"{request.method} is not allowed; use POST",
@@ -136,9 +137,9 @@ class Receiver:
         return refusal(503, "an internal error; retry", _media_type(request))
 
 
-def _decode(signal: Signal, body: bytes, is_json: bool) -> Decoded:
+def _decode(export: Export, body: bytes, is_json: bool) -> Decoded:
     try:
-        return signal.decode(protobuf_of(body, signal.request) if is_json else body, time.time_ns())
+        return export.decode(protobuf_of(body, export.request) if is_json else body, time.time_ns())
     except TooManyElementsError as error:
         raise RefusalError(413, "too_many_elements", str(error)) from None
     except UndecodableError as error:

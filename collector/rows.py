@@ -17,16 +17,18 @@ from collector.columns import TIME
 
 EARLIEST_NANOS = 946_684_800 * 10**9  # 2000-01-01: before it a clock was never set
 FUTURE_NANOS = 24 * 3600 * 10**9
+TIME_FAULT = "time is before 2000 or more than a day ahead"
 
 Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Rows to store, and what was refused: reason -> count."""
+    """Rows to store, and what was refused: reason -> count; `beside` holds rows of other tables, by table."""
 
     rows: pa.Table
     refused: dict[str, int] = field(default_factory=dict)
+    beside: dict[str, pa.Table] = field(default_factory=dict)
 
     @property
     def rejected(self) -> int:

@@ -23,7 +23,7 @@ from collector.census import MOST_ITEMS
 from collector.intake import Intake
 from settings import CollectorSettings, Settings
 from store.telemetry import TelemetryStore
-from tests.collector.test_decode import NOW, VLLM
+from tests.collector.test_decode import VLLM
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 ZSTD = {**PROTOBUF, "content-encoding": "zstd"}
@@ -106,11 +106,34 @@ def test_part_of_a_request_can_be_refused_and_is_counted(client: TestClient, int
     assert intake.health()["refused_items_total"] == 1
 
 
-def test_log_records_that_are_no_observations_are_refused_by_count(client: TestClient) -> None:
+def test_log_records_and_observations_of_one_request_go_to_tables_of_their_own(
+    client: TestClient, intake: Intake, telemetry: TelemetryStore
+) -> None:
     request = ExportLogsServiceRequest()
-    request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=NOW)
+    resource = request.resource_logs.add()
+    resource.resource.attributes.add(key="service.name").value.string_value = "shop"
+    records = resource.scope_logs.add().log_records
+    seen = records.add(time_unix_nano=time.time_ns(), event_name="andon.observation")
+    seen.attributes.add(key="andon.observation.score").value.double_value = 0.5
+    said = records.add(time_unix_nano=time.time_ns(), severity_number=17, severity_text="ERROR", trace_id=b"t" * 16)
+    said.body.string_value = "out of memory"
+    said.attributes.add(key="code.line.number").value.int_value = 7
+    records.add(time_unix_nano=1).body.string_value = "from a clock that was never set"
     answer = client.post("/v1/logs", content=request.SerializeToString(), headers=PROTOBUF)
     assert ExportLogsServiceResponse.FromString(answer.content).partial_success.rejected_log_records == 1
+    intake.stop()
+    assert telemetry.rows("SELECT signal, number FROM observations") == [{"signal": "score", "number": 0.5}]
+    assert telemetry.rows("SELECT severity_number, body, service, trace_id, attributes FROM logs") == [
+        {
+            "severity_number": 17,
+            "body": "out of memory",
+            "service": "shop",
+            "trace_id": b"t" * 16,
+            "attributes": {"code.line.number": "7"},
+        }
+    ]
+    health = intake.health()
+    assert (health["accepted_observations_total"], health["accepted_logs_total"]) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The signals of OTLP that the receiver takes: path, messages and decoder of each, and where its rows are stored."""
+"""The exports of OTLP that the receiver takes: path, messages and decoder of each, and where its rows are stored."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from collector.decode import decode_logs, decode_traces
+from collector.decode import decode_traces
 from collector.metrics import decode_metrics
+from collector.observations import decode_logs
 from collector.rows import Decoder
 
 
 @dataclass(frozen=True)
-class Signal:
-    """One signal; `rejected` is the field of a partial success that counts what was refused."""
+class Export:
+    """One kind of export; `rejected` is the field of a partial success that counts what was refused."""
 
     path: str
     table: str
@@ -32,11 +33,11 @@ class Signal:
     rejected: str
 
 
-SIGNALS = (
-    Signal(
+EXPORTS = (
+    Export(
         "/v1/traces", "spans", decode_traces, ExportTraceServiceRequest, ExportTraceServiceResponse, "rejected_spans"
     ),
-    Signal(
+    Export(
         "/v1/metrics",
         "metric_points",
         decode_metrics,
@@ -44,7 +45,7 @@ SIGNALS = (
         ExportMetricsServiceResponse,
         "rejected_data_points",
     ),
-    Signal(
+    Export(
         "/v1/logs",
         "observations",
         decode_logs,
