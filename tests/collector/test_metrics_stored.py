@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import gzip
 import time
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
@@ -18,25 +15,10 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from starlette.testclient import TestClient
 
 from collector.intake import Intake
-from settings import Settings
 from store.telemetry import TelemetryStore
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 THEN = time.time_ns()
-
-
-@pytest.fixture
-def intake(tmp_path: Path, telemetry: TelemetryStore) -> Iterator[Intake]:
-    intake = Intake(Settings(data_dir=tmp_path), telemetry)
-    intake.start()
-    yield intake
-    intake.stop()
-
-
-@pytest.fixture
-def client(intake: Intake) -> Iterator[TestClient]:
-    with TestClient(intake.receiver.app(), "http://localhost", raise_server_exceptions=False) as client:
-        yield client
 
 
 def five_kinds() -> list[Metric]:

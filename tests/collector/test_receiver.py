@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,38 +16,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 from starlette.testclient import TestClient
 
-from collector.bodies import zstd
 from collector.census import MOST_ITEMS
 from collector.intake import Intake
 from settings import CollectorSettings, Settings
 from store.telemetry import TelemetryStore
+from tests.collector.conftest import LIMIT
 from tests.collector.test_decode import VLLM
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
-ZSTD = {**PROTOBUF, "content-encoding": "zstd"}
-LIMIT = 100_000
-
-
-def wide_zstd() -> bytes:
-    """A frame that asks for a window of 64 MiB, eight times what HTTP allows."""
-    options = {zstd.CompressionParameter.window_log: 26, zstd.CompressionParameter.content_size_flag: 0}
-    packer = zstd.ZstdCompressor(options=options)
-    return packer.compress(b"abc" * 50) + packer.flush()
-
-
-@pytest.fixture
-def intake(tmp_path: Path, telemetry: TelemetryStore) -> Iterator[Intake]:
-    limits = CollectorSettings(max_body_bytes=LIMIT, max_in_flight_bytes=4 * LIMIT)
-    intake = Intake(Settings(data_dir=tmp_path, collector=limits), telemetry)
-    intake.start()
-    yield intake
-    intake.stop()
-
-
-@pytest.fixture
-def client(intake: Intake) -> Iterator[TestClient]:
-    with TestClient(intake.receiver.app(), "http://localhost", raise_server_exceptions=False) as client:
-        yield client
 
 
 def status_of(body: bytes) -> Status:
@@ -68,15 +42,6 @@ def test_recorded_vllm_bytes_are_acknowledged_and_stored_once_whole(
         "sum(output_tokens) AS n_out FROM spans"
     )
     assert rows == [{"spans": 16, "calls": 4, "n_in": 523, "n_out": 56}]
-
-
-def test_gzip_is_taken_also_in_several_members(client: TestClient, intake: Intake, telemetry: TelemetryStore) -> None:
-    body = VLLM.read_bytes()
-    packed = gzip.compress(body[:4000]) + gzip.compress(body[4000:])
-    answer = client.post("/v1/traces", content=packed, headers={**PROTOBUF, "content-encoding": "gzip"})
-    assert answer.status_code == 200
-    intake.stop()
-    assert telemetry.rows("SELECT count() AS n FROM spans") == [{"n": 16}]
 
 
 def test_an_empty_request_succeeds(client: TestClient) -> None:
@@ -140,20 +105,6 @@ def test_log_records_and_observations_of_one_request_go_to_tables_of_their_own(
     ("path", "headers", "body", "http_status", "says"),
     [
         ("/v1/traces", PROTOBUF, b"x" * (LIMIT + 1), 413, "max_body_bytes"),
-        (
-            "/v1/traces",
-            {**PROTOBUF, "content-encoding": "gzip"},
-            gzip.compress(b"\0" * (LIMIT + 1)),
-            413,
-            "max_body_bytes",
-        ),
-        ("/v1/traces", {**PROTOBUF, "content-encoding": "gzip"}, gzip.compress(b"abc" * 50)[:-9], 400, "cut short"),
-        ("/v1/traces", {**PROTOBUF, "content-encoding": "gzip"}, b"not gzip", 400, "not valid gzip"),
-        ("/v1/traces", ZSTD, zstd.compress(b"\0" * (LIMIT + 1)), 413, "max_body_bytes"),
-        ("/v1/traces", ZSTD, zstd.compress(b"abc" * 50)[:-3], 400, "cut short"),
-        ("/v1/traces", ZSTD, b"not zstd", 400, "not valid zstd"),
-        ("/v1/traces", ZSTD, wide_zstd(), 400, "not valid zstd"),
-        ("/v1/traces", {**PROTOBUF, "content-encoding": "br"}, b"", 415, "'br' is not taken"),
         ("/v1/profiles", PROTOBUF, b"", 404, "/v1/profiles is not served; post to /v1/traces, /v1/metrics, /v1/logs"),
     ],
 )
@@ -210,66 +161,6 @@ def test_inflated_bytes_count_against_the_budget_of_all_requests(tmp_path: Path,
         assert client.post("/v1/traces", content=VLLM.read_bytes(), headers=PROTOBUF).status_code == 200
     intake.start()
     intake.stop()
-
-
-JSON = {"content-type": "application/json; charset=utf-8"}
-
-
-def json_spans(*span_ids: str) -> bytes:
-    then = str(time.time_ns())
-    spans = [
-        {"traceId": "0a" * 16, "spanId": span_id, "startTimeUnixNano": then, "endTimeUnixNano": then}
-        for span_id in span_ids
-    ]
-    return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).encode()
-
-
-@pytest.mark.parametrize("path", ["/v1/traces", "/v1/metrics", "/v1/logs"])
-def test_json_is_answered_in_json(client: TestClient, path: str) -> None:
-    answer = client.post(path, content=b"{}", headers=JSON)
-    assert (answer.status_code, answer.json()) == (200, {})
-    assert answer.headers["content-type"] == "application/json"
-
-
-def test_spans_in_json_are_stored_and_refused_like_others(
-    client: TestClient, intake: Intake, telemetry: TelemetryStore
-) -> None:
-    packed = gzip.compress(json_spans("0b" * 8, "0c"))
-    answer = client.post("/v1/traces", content=packed, headers={**JSON, "content-encoding": "gzip"})
-    assert answer.status_code == 200
-    assert answer.json() == {
-        "partialSuccess": {
-            "rejectedSpans": "1",
-            "errorMessage": "1 refused: span_id is not 8 bytes, or all zero",
-        }
-    }
-    intake.stop()
-    assert telemetry.rows("SELECT hex(trace_id) AS t, hex(span_id) AS s FROM spans") == [
-        {"t": "0A" * 16, "s": "0B" * 8}
-    ]
-
-
-def test_bad_json_is_a_bad_request_with_a_status_body_in_json(client: TestClient) -> None:
-    answer = client.post("/v1/traces", content=b"{", headers=JSON)
-    assert answer.status_code == 400
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json()["code"] == 3
-    assert answer.json()["message"].startswith("the body is not OTLP JSON: ")
-
-
-def test_another_media_type_is_refused_in_json(client: TestClient) -> None:
-    answer = client.post("/v1/traces", content=b"", headers={"content-type": "text/plain"})
-    assert answer.status_code == 415
-    assert "send application/x-protobuf or application/json" in answer.json()["message"]
-
-
-def test_zstd_is_taken_also_in_several_frames(client: TestClient, intake: Intake, telemetry: TelemetryStore) -> None:
-    body = VLLM.read_bytes()
-    packed = zstd.compress(body[:4000]) + zstd.compress(body[4000:])
-    answer = client.post("/v1/traces", content=packed, headers={**PROTOBUF, "content-encoding": "zstd"})
-    assert answer.status_code == 200
-    intake.stop()
-    assert telemetry.rows("SELECT count() AS n FROM spans") == [{"n": 16}]
 
 
 def test_a_wrong_method_is_answered_with_a_status_body(client: TestClient) -> None:

@@ -51,6 +51,16 @@ def test_an_older_store_is_brought_up_to_date_and_keeps_what_it_holds(tmp_path: 
     store.close()
 
 
+def test_an_older_telemetry_store_gets_what_is_new_and_keeps_what_it_holds(empty_telemetry: TelemetryStore) -> None:
+    upgrade(empty_telemetry.engine, "telemetry", to="0001")
+    empty_telemetry.execute("INSERT INTO observations (time, signal) VALUES (now(), 'kept')")
+    upgrade(empty_telemetry.engine, "telemetry")
+    assert empty_telemetry.rows("SELECT signal FROM observations") == [{"signal": "kept"}]
+    assert empty_telemetry.rows("SELECT (SELECT count() FROM metric_points) + (SELECT count() FROM logs) AS n") == [
+        {"n": 0}
+    ]
+
+
 def test_a_migration_that_fails_halfway_leaves_the_store_as_it_was(tmp_path: Path) -> None:
     store = ControlStore(f"sqlite:///{tmp_path / 'control.sqlite'}")
     upgrade(store.engine, "control", to="0003")
