@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from enum import IntEnum
 
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from starlette.responses import Response
 
 PROTOBUF = "application/x-protobuf"
@@ -61,23 +61,17 @@ def refusal(http_status: int, message: str, media_type: str) -> Response:
     return Response(json.dumps({"code": int(code), "message": message}), http_status, headers, JSON)
 
 
-def traces_accepted(refused: dict[str, int]) -> Response:
-    """200 for traces; `refused` (reason -> spans) becomes partial success."""
-    answer = ExportTraceServiceResponse()
+def accepted(answer: type[Message], rejected: str, refused: dict[str, int], media_type: str) -> Response:
+    """200 with an `answer` in the request's encoding.
+
+    Args:
+        rejected: the field of its partial success that counts.
+        refused: reason -> items; when there are any the answer says so as a partial success.
+    """
+    message = answer()
     if refused:
-        answer.partial_success.rejected_spans = sum(refused.values())
-        answer.partial_success.error_message = _explain(refused)
-    return Response(answer.SerializeToString(), 200, media_type=PROTOBUF)
-
-
-def logs_accepted(refused: dict[str, int]) -> Response:
-    """200 for log records; `refused` (reason -> records) becomes partial success."""
-    answer = ExportLogsServiceResponse()
-    if refused:
-        answer.partial_success.rejected_log_records = sum(refused.values())
-        answer.partial_success.error_message = _explain(refused)
-    return Response(answer.SerializeToString(), 200, media_type=PROTOBUF)
-
-
-def _explain(refused: dict[str, int]) -> str:
-    return "; ".join(f"{count} refused: {reason}" for reason, count in refused.items())
+        explanation = "; ".join(f"{count} refused: {reason}" for reason, count in refused.items())
+        message = answer(partial_success={rejected: sum(refused.values()), "error_message": explanation})
+    if media_type == JSON:
+        return Response(json.dumps(MessageToDict(message)), 200, media_type=JSON)
+    return Response(message.SerializeToString(), 200, media_type=PROTOBUF)

@@ -135,11 +135,20 @@ def _nested_text(value: dict[str, Any] | None) -> str:
         return base64.b64encode(value["bytes_value"]).decode()
     for kind, text_of in (("array_value", _array_text), ("kvlist_value", _kvlist_text)):
         if value[kind] is not None:
-            items = tuple(value[kind]["values"])
+            items = tuple(_as_bytes(item) for item in value[kind]["values"])
             # Short values repeat and are kept; long ones would fill the memory.
             keep = sum(map(len, items)) <= KEPT_BYTES
             return text_of(items) if keep else text_of.__wrapped__(items)
     return ""
+
+
+def _as_bytes(item: bytes | dict[str, Any]) -> bytes:
+    """An element as its protobuf bytes. A message is left as bytes where it recurs: below an attribute that is each
+    pair of a kvlist, below the body of a log record it is the pair's value."""
+    if isinstance(item, bytes):
+        return item
+    pair: bytes = KeyValue(key=item["key"], value=AnyValue.FromString(item["value"] or b"")).SerializeToString()
+    return pair
 
 
 @lru_cache(maxsize=4096)

@@ -1,4 +1,4 @@
-"""The columns of a stored span and observation, and which attribute spellings fill the typed ones.
+"""The columns of stored spans, observations, points and records, and which attribute spellings fill the typed ones.
 
 Attribute names are spelled here and nowhere else in the platform. The first spelling of a column wins; an attribute
 that fills a typed column is not repeated in the attribute map, every other attribute stays there.
@@ -7,7 +7,7 @@ that fills a typed column is not repeated in the attribute map, every other attr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 
 import pyarrow as pa
 
@@ -184,5 +184,82 @@ OBSERVATION_SCHEMA = pa.schema(
         ("segment", ATTRIBUTES),
         ("trace_id", TRACE_ID),
         ("span_id", SPAN_ID),
+    ]
+)
+
+
+class MetricKind(StrEnum):
+    """The five kinds of OTLP metrics; each is the name of its field in the protobuf message."""
+
+    GAUGE = "gauge"
+    SUM = "sum"
+    HISTOGRAM = "histogram"
+    EXPONENTIAL_HISTOGRAM = "exponential_histogram"
+    SUMMARY = "summary"
+
+
+TEMPORALITIES = ("unspecified", "delta", "cumulative")  # by the number in the protobuf message
+NO_RECORDED_VALUE = 1  # in the flags of a point: a gap in its series
+
+VALUE_COLUMNS = {
+    "value": pa.float64(),
+    "int_value": pa.int64(),
+    "count": pa.uint64(),
+    "sum": pa.float64(),
+    "min": pa.float64(),
+    "max": pa.float64(),
+    "bucket_bounds": pa.list_(pa.float64()),
+    "bucket_counts": pa.list_(pa.uint64()),
+    "scale": pa.int32(),
+    "zero_count": pa.uint64(),
+    "zero_threshold": pa.float64(),
+    "positive_offset": pa.int32(),
+    "positive_counts": pa.list_(pa.uint64()),
+    "negative_offset": pa.int32(),
+    "negative_counts": pa.list_(pa.uint64()),
+    "quantiles": pa.list_(pa.float64()),
+    "quantile_values": pa.list_(pa.float64()),
+    "exemplar_times": pa.list_(TIME),
+    "exemplar_values": pa.list_(pa.float64()),
+    "exemplar_trace_ids": pa.list_(TRACE_ID),
+    "exemplar_span_ids": pa.list_(SPAN_ID),
+}
+
+METRIC_SCHEMA = pa.schema(
+    [
+        ("time", TIME),
+        ("start_time", TIME),
+        ("metric", pa.string()),
+        ("unit", pa.string()),
+        ("kind", pa.string()),
+        ("temporality", pa.string()),
+        ("monotonic", pa.bool_()),
+        ("series", pa.uint64()),
+        ("flags", pa.uint32()),
+        *VALUE_COLUMNS.items(),
+        *((column.name, column.kind.value) for column in RESOURCE_ATTRIBUTES),
+        ("scope_name", pa.string()),
+        ("scope_version", pa.string()),
+        ("attributes", ATTRIBUTES),
+        ("resource", ATTRIBUTES),
+    ]
+)
+
+LOG_SCHEMA = pa.schema(
+    [
+        ("time", TIME),
+        ("observed_time", TIME),
+        ("severity_number", pa.uint8()),
+        ("severity_text", pa.string()),
+        ("event_name", pa.string()),
+        ("body", pa.string()),
+        *((column.name, column.kind.value) for column in RESOURCE_ATTRIBUTES),
+        ("scope_name", pa.string()),
+        ("scope_version", pa.string()),
+        ("trace_id", TRACE_ID),
+        ("span_id", SPAN_ID),
+        ("flags", pa.uint32()),
+        ("attributes", ATTRIBUTES),
+        ("resource", ATTRIBUTES),
     ]
 )

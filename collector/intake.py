@@ -5,14 +5,19 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from collector.columns import OBSERVATION_SCHEMA, SPAN_SCHEMA
+from collector.columns import LOG_SCHEMA, METRIC_SCHEMA, OBSERVATION_SCHEMA, SPAN_SCHEMA
 from collector.journal import Journal
 from collector.receiver import Receiver
 from collector.writer import Writer
 from settings import Settings
 from store.telemetry import TelemetryStore
 
-_SCHEMAS = {"spans": SPAN_SCHEMA, "observations": OBSERVATION_SCHEMA}
+_SCHEMAS = {
+    "spans": SPAN_SCHEMA,
+    "observations": OBSERVATION_SCHEMA,
+    "metric_points": METRIC_SCHEMA,
+    "logs": LOG_SCHEMA,
+}
 
 
 class Intake:
@@ -35,8 +40,7 @@ class Intake:
             self._journals[table] = journal
             self._writers[table] = Writer(journal, store, table)
         self.receiver = Receiver(
-            self._journals["spans"],
-            self._journals["observations"],
+            self._journals,
             max_body_bytes=limits.max_body_bytes,
             max_in_flight_bytes=limits.max_in_flight_bytes,
         )
@@ -70,8 +74,7 @@ class Intake:
         counts = self.receiver.counts
         report: dict[str, Any] = {
             "requests_total": counts.requests,
-            "accepted_spans_total": counts.accepted_spans,
-            "accepted_observations_total": counts.accepted_observations,
+            **{f"accepted_{table}_total": counts.accepted[table] for table in _SCHEMAS},
             "refused_items_total": counts.refused_items.total(),
             "refused_requests_total": counts.refused_requests.total(),
             "refused_requests_by_reason": dict(counts.refused_requests),

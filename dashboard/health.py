@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -11,6 +12,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from dashboard.board import Board
 
 router = APIRouter(tags=["health"])
+
+_BY_REASON = "_by_reason"
 
 
 def the_board(request: Request) -> Board:
@@ -47,13 +50,22 @@ def ready(board: BoardParameter) -> Response:
 @router.get("/metrics", response_class=PlainTextResponse)
 def metrics(board: BoardParameter) -> PlainTextResponse:
     """Our own counters in the Prometheus text format."""
-    lines = [f"andon_{name} {value}" for name, value in _flat(board.health())]
-    return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
+    return PlainTextResponse("\n".join(exposed(board.health())) + "\n", media_type="text/plain; version=0.0.4")
+
+
+def exposed(health: dict[str, Any]) -> Iterator[str]:
+    """Every number of `health` as a line of the Prometheus text format; what is counted by reason has it as a label."""
+    for name, value in _flat(health):
+        yield f"andon_{name} {value}"
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
     for name, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and name.endswith(_BY_REASON):
+            # A reason is a sentence, which no metric's name can hold.
+            for reason, count in value.items():
+                yield f"{prefix}{name}{{reason={json.dumps(reason)}}}", float(count)
+        elif isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}_")
         elif isinstance(value, bool | int | float):
             yield f"{prefix}{name}", float(value)

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.ingest`: a real server, real OTLP over loopback, until every span is in the totals.
+"""`python -m benchmarks.ingest`: a real server, real OTLP over loopback, until everything sent is in the store.
 
-Prints spans per second acknowledged (durable) and queryable, CPU seconds of the whole server per 100 000 spans, bytes
-on disk per span, resident memory, acknowledgement latency; and in the same run the physical floor: parsing the same
-bytes with the official protobuf classes (C), without storing anything.
+Prints spans (or, with `--signal metrics`, points) per second acknowledged (durable) and in the store, CPU seconds of
+the whole server per 100 000, bytes on disk of each, resident memory, acknowledgement latency; and in the same run the
+physical floor: parsing the same bytes with the official protobuf classes (C), without storing anything.
 """
 
 from __future__ import annotations
@@ -21,63 +21,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-SPANS_PER_REQUEST = 512
-ATTRIBUTES = 16
-
-
-def request_body(seed: int) -> bytes:
-    """512 GenAI spans of 16 attributes each, as an SDK sends them; ids are unique per seed."""
-    request = ExportTraceServiceRequest()
-    resource = request.resource_spans.add()
-    resource.resource.attributes.add(key="service.name").value.string_value = "bench"
-    spans = resource.scope_spans.add().spans
-    now = time.time_ns()
-    for index in range(SPANS_PER_REQUEST):
-        number = seed * SPANS_PER_REQUEST + index + 1
-        span = spans.add(
-            trace_id=(number // 8 + 1).to_bytes(8, "big") + b"benchmrk",
-            span_id=number.to_bytes(8, "big"),
-            name="chat gpt-5",
-            kind=3,
-            start_time_unix_nano=now - 10**9,
-            end_time_unix_nano=now - index,
-        )
-        texts = {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": "openai",
-            "gen_ai.request.model": "gpt-5",
-            "gen_ai.response.model": "gpt-5",
-            "gen_ai.response.id": f"resp_{number}",
-            "gen_ai.conversation.id": f"conv_{number // 16}",
-            "andon.pipeline": f"pipeline-{index % 5}",
-            "andon.stage": "generate",
-            "andon.run.id": f"{number // 8:032x}",
-            "server.address": "api.openai.com",
-        }
-        for key, text in texts.items():
-            span.attributes.add(key=key).value.string_value = text
-        counts = {"gen_ai.usage.input_tokens": 900, "gen_ai.usage.output_tokens": 100 + index % 50, "server.port": 443}
-        for key, count in counts.items():
-            span.attributes.add(key=key).value.int_value = count
-        span.attributes.add(key="gen_ai.response.time_to_first_chunk").value.double_value = 0.2
-        span.attributes.add(key="gen_ai.request.stream").value.bool_value = True
-        span.attributes.add(key="gen_ai.request.temperature").value.double_value = 0.7
-        assert len(span.attributes) == ATTRIBUTES
-    return request.SerializeToString()
+from benchmarks.ingest.load import LOADS, Load
 
 
 @dataclass(frozen=True)
 class Result:
     """One round: seconds of wall and CPU, bytes and latencies."""
 
-    spans: int
+    items: int
     acknowledged_seconds: float
     queryable_seconds: float
     server_cpu_seconds: float
     resident_bytes: int
-    disk_bytes_per_span: float
+    disk_bytes_per_item: float
     p50_ms: float
     p99_ms: float
 
@@ -131,8 +88,8 @@ def send(url: str, bodies: list[bytes], senders: int) -> list[float]:
     return latencies
 
 
-def run_round(requests: int, senders: int) -> Result:
-    """One server, one load, then wait until every span is in the API's totals."""
+def run_round(load: Load, requests: int, senders: int) -> Result:
+    """One server, one load, then wait until everything is in the store."""
     with tempfile.TemporaryDirectory(prefix="andon-bench-") as folder:
         data = Path(folder) / "data"
         command = [
@@ -150,13 +107,13 @@ def run_round(requests: int, senders: int) -> Result:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             announced = wait_for(data / "server.json")
-            bodies = [request_body(seed) for seed in range(requests)]
-            send(f"{announced['otlp_url']}/v1/traces", [request_body(10**6)], 1)
+            bodies = [load.body(seed) for seed in range(requests)]
+            send(f"{announced['otlp_url']}{load.path}", [load.body(10**6)], 1)
             cpu, began = cpu_seconds(process.pid), time.perf_counter()
-            latencies = send(f"{announced['otlp_url']}/v1/traces", bodies, senders)
+            latencies = send(f"{announced['otlp_url']}{load.path}", bodies, senders)
             acknowledged = time.perf_counter() - began
-            expected = (requests + 1) * SPANS_PER_REQUEST
-            while stored_rows(announced["url"]) < expected:
+            expected = (requests + 1) * load.items
+            while stored_rows(announced["url"], load.table) < expected:
                 time.sleep(0.05)
             queryable = time.perf_counter() - began
             spent = cpu_seconds(process.pid) - cpu
@@ -169,21 +126,21 @@ def run_round(requests: int, senders: int) -> Result:
             process.wait()
     ordered = sorted(latencies)
     return Result(
-        spans=requests * SPANS_PER_REQUEST,
+        items=requests * load.items,
         acknowledged_seconds=acknowledged,
         queryable_seconds=queryable,
         server_cpu_seconds=spent,
         resident_bytes=resident,
-        disk_bytes_per_span=disk,
+        disk_bytes_per_item=disk,
         p50_ms=1000 * ordered[len(ordered) // 2],
         p99_ms=1000 * ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))],
     )
 
 
-def stored_rows(url: str) -> int:
+def stored_rows(url: str, table: str) -> int:
     """Rows that the writer has put into the store, from the server's own counters."""
     for line in httpx.get(f"{url}/metrics", timeout=30).text.splitlines():
-        if line.startswith("andon_collector_writer_spans_rows_total "):
+        if line.startswith(f"andon_collector_writer_{table}_rows_total "):
             return int(float(line.split()[1]))
     return 0
 
@@ -202,46 +159,46 @@ def wait_for(announcement: Path) -> dict[str, str]:
     raise SystemExit("the server did not start")
 
 
-def parse_floor(requests: int) -> float:
-    """CPU seconds per 100 000 spans that the official C parser takes for the same bytes, storing nothing."""
-    bodies = [request_body(seed) for seed in range(min(requests, 40))]
+def parse_floor(load: Load, requests: int) -> float:
+    """CPU seconds per 100 000 items that the official C parser takes for the same bytes, storing nothing."""
+    bodies = [load.body(seed) for seed in range(min(requests, 40))]
     began = time.process_time()
     for body in bodies:
-        ExportTraceServiceRequest.FromString(body)
-    return (time.process_time() - began) / (len(bodies) * SPANS_PER_REQUEST) * 100_000
+        load.message.FromString(body)
+    return (time.process_time() - began) / (len(bodies) * load.items) * 100_000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=400, help="requests of 512 spans in a round [400]")
+    parser.add_argument("--signal", choices=LOADS, default="traces", help="what is sent [traces]")
+    parser.add_argument("--requests", type=int, default=400, help="requests of 512 items in a round [400]")
     parser.add_argument("--rounds", type=int, default=5, help="rounds, of which the median counts [5]")
     parser.add_argument("--senders", type=int, default=4, help="connections that send at once [4]")
     parser.add_argument("--quick", action="store_true", help="one short round")
     given = parser.parse_args()
+    load = LOADS[given.signal]
     requests, rounds = (60, 1) if given.quick else (given.requests, given.rounds)
     print(
         f"machine: {cpu_model()}, {os.cpu_count()} cores shared by server and sender, "
         f"Python {platform.python_version()}"
     )
-    print(
-        f"load: {requests} requests x {SPANS_PER_REQUEST} spans x {ATTRIBUTES} attributes, {given.senders} connections"
-    )
-    results = [run_round(requests, given.senders) for _ in range(rounds)]
+    print(f"load: {requests} requests x {load.described}, {given.senders} connections")
+    results = [run_round(load, requests, given.senders) for _ in range(rounds)]
 
     def median(name: str) -> float:
         return statistics.median(getattr(result, name) for result in results)
 
-    spans = results[0].spans
-    cpu = statistics.median(r.server_cpu_seconds / r.spans * 100_000 for r in results)
-    floor = parse_floor(requests)
-    print(f"acknowledged (durable)   {spans / median('acknowledged_seconds'):>10,.0f} spans/s")
-    print(f"in the store             {spans / median('queryable_seconds'):>10,.0f} spans/s")
-    print(f"server CPU               {cpu:>10.2f} s per 100k spans")
-    print(f"  official parser alone  {floor:>10.2f} s per 100k spans, nothing stored: ratio {cpu / floor:.1f}")
-    print(f"disk                     {median('disk_bytes_per_span'):>10.0f} bytes per span, data directory whole")
+    items, noun = results[0].items, load.noun
+    cpu = statistics.median(r.server_cpu_seconds / r.items * 100_000 for r in results)
+    floor = parse_floor(load, requests)
+    print(f"acknowledged (durable)   {items / median('acknowledged_seconds'):>10,.0f} {noun}s/s")
+    print(f"in the store             {items / median('queryable_seconds'):>10,.0f} {noun}s/s")
+    print(f"server CPU               {cpu:>10.2f} s per 100k {noun}s")
+    print(f"  official parser alone  {floor:>10.2f} s per 100k {noun}s, nothing stored: ratio {cpu / floor:.1f}")
+    print(f"disk                     {median('disk_bytes_per_item'):>10.0f} bytes per {noun}, data directory whole")
     print(f"resident memory          {median('resident_bytes') / 2**20:>10.0f} MiB")
     print(f"acknowledgement          {median('p50_ms'):>10.1f} ms p50, {median('p99_ms'):.1f} ms p99 under full load")
-    print(f"medians of {rounds} round(s) of {spans:,} spans")
+    print(f"medians of {rounds} round(s) of {items:,} {noun}s")
 
 
 def cpu_model() -> str:

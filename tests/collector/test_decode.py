@@ -15,7 +15,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from collector.columns import SPAN_SCHEMA
-from collector.decode import UndecodableError, decode_logs, decode_traces
+from collector.decode import decode_traces
+from collector.envelope import UndecodableError
+from collector.observations import decode_logs
 from tests.collector.reference import spans_of
 from tests.collector.strategies import NOW, requests
 
@@ -129,7 +131,7 @@ def test_a_span_with_several_faults_is_counted_once() -> None:
     assert decode_traces(request.SerializeToString(), NOW).rejected == 1
 
 
-def test_an_observation_becomes_one_row_per_signal_and_other_logs_are_refused() -> None:
+def test_an_observation_becomes_one_row_per_signal_and_other_logs_come_beside() -> None:
     request = ExportLogsServiceRequest()
     resource = request.resource_logs.add()
     resource.resource.attributes.add(key="service.name").value.string_value = "shop"
@@ -143,7 +145,8 @@ def test_an_observation_becomes_one_row_per_signal_and_other_logs_are_refused() 
     seen.attributes.add(key="andon.observation.segment.country").value.string_value = "DE"
     records.add(time_unix_nano=NOW, event_name="something.else")
     decoded = decode_logs(request.SerializeToString(), NOW)
-    assert decoded.refused == {"log records other than andon.observation are not stored": 1}
+    assert decoded.refused == {}
+    assert decoded.beside["logs"]["event_name"].to_pylist() == ["something.else"]
     rows = decoded.rows.to_pylist()
     assert [(row["signal"], row["number"], row["text"]) for row in rows] == [
         ("feature.length", 7.0, None),

@@ -13,7 +13,7 @@ from store.telemetry import TelemetryStore
 
 def test_an_empty_telemetry_store_gets_every_table(telemetry: TelemetryStore) -> None:
     names = {row["name"] for row in telemetry.rows("SELECT name FROM system.tables WHERE database = currentDatabase()")}
-    assert {"spans", "observations", "usage_1m", "folded_minutes"} <= names
+    assert {"spans", "observations", "usage_1m", "folded_minutes", "metric_points", "logs"} <= names
 
 
 @pytest.mark.parametrize("kind", ["telemetry", "control"])
@@ -49,6 +49,16 @@ def test_an_older_store_is_brought_up_to_date_and_keeps_what_it_holds(tmp_path: 
         assert current_revision(connection, "control") == head_revision("control")
         assert connection.execute(sa.text("SELECT monitor FROM drift_monitors")).scalars().all() == ["kept"]
     store.close()
+
+
+def test_an_older_telemetry_store_gets_what_is_new_and_keeps_what_it_holds(empty_telemetry: TelemetryStore) -> None:
+    upgrade(empty_telemetry.engine, "telemetry", to="0001")
+    empty_telemetry.execute("INSERT INTO observations (time, signal) VALUES (now(), 'kept')")
+    upgrade(empty_telemetry.engine, "telemetry")
+    assert empty_telemetry.rows("SELECT signal FROM observations") == [{"signal": "kept"}]
+    assert empty_telemetry.rows("SELECT (SELECT count() FROM metric_points) + (SELECT count() FROM logs) AS n") == [
+        {"n": 0}
+    ]
 
 
 def test_a_migration_that_fails_halfway_leaves_the_store_as_it_was(tmp_path: Path) -> None:

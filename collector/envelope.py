@@ -1,0 +1,107 @@
+"""The envelope that every OTLP signal comes in: resources hold scopes, scopes hold items.
+
+`Envelope.open` takes the bytes of one request and gives its items as Arrow, each with the resource and the scope it
+came in; the decoders of the signals turn the items into rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import wraps
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import DecodeError
+from ptars import HandlerPool
+
+from collector.attributes import KeyValues, columns_of
+from collector.census import Census
+from collector.columns import RESOURCE_ATTRIBUTES
+from collector.rows import Decoded, Decoder
+
+
+class UndecodableError(ValueError):
+    """The body is not the protobuf message that its path promises."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A request, opened.
+
+    `resource_of` and `scope_of` give, for every item, its place in `resources` and `scopes`; `resources` holds the
+    typed columns and the map of the rest, `resource_pairs` every attribute of every resource.
+    """
+
+    items: pa.StructArray
+    resource_of: pa.Array
+    resources: dict[str, pa.Array]
+    resource_pairs: KeyValues
+    scope_of: pa.Array
+    scopes: pa.StructArray
+
+
+class Envelope:
+    """How one signal's requests are opened: the request message, and the fields that lead to the items."""
+
+    def __init__(self, request: Descriptor, resources: str, scopes: str, items: str) -> None:
+        self._path = (resources, scopes, items)
+        self._census = Census(request)
+        # The handler borrows from the pool, so both are kept.
+        self._pool = HandlerPool([request.file])
+        self._handler = self._pool.get_for_message(request)
+
+    def open(self, body: bytes) -> Opened:
+        """Open one request.
+
+        Raises:
+            UndecodableError: the bytes are not such a message.
+            TooManyElementsError: it holds more elements than one request may.
+        """
+        try:
+            self._census.check(body)
+            batch = self._handler.list_to_record_batch([body])
+        except ValueError as error:
+            raise UndecodableError(str(error)) from None
+        per_resource = batch.column(self._path[0]).flatten()
+        scope_lists = per_resource.field(self._path[1])
+        per_scope = scope_lists.flatten()
+        item_lists = per_scope.field(self._path[2])
+        scope_of = pc.list_parent_indices(item_lists)
+        pairs = KeyValues(per_resource.field("resource").field("attributes"))
+        resources = columns_of(pairs, RESOURCE_ATTRIBUTES)
+        resources["resource"] = pairs.rest()
+        return Opened(
+            items=item_lists.flatten(),
+            resource_of=pc.list_parent_indices(scope_lists).take(scope_of),
+            resources=resources,
+            resource_pairs=pairs,
+            scope_of=scope_of,
+            scopes=per_scope.field("scope"),
+        )
+
+
+def whole(decode: Decoder) -> Decoder:
+    """Nested values are opened late; a fault in one makes the whole body undecodable, as the official classes say."""
+
+    @wraps(decode)
+    def decoded(body: bytes, now_nanos: int) -> Decoded:
+        try:
+            return decode(body, now_nanos)
+        except (DecodeError, RecursionError) as error:
+            raise UndecodableError(f"a nested value: {error}") from None
+
+    return decoded
+
+
+def scope_columns(opened: Opened) -> dict[str, pa.Array]:
+    """Name and version of the scope of every item."""
+    return {
+        "scope_name": opened.scopes.field("name").fill_null("").take(opened.scope_of),
+        "scope_version": opened.scopes.field("version").fill_null("").take(opened.scope_of),
+    }
+
+
+def resource_columns(opened: Opened) -> dict[str, pa.Array]:
+    """The resource columns of every item."""
+    return {name: column.take(opened.resource_of) for name, column in opened.resources.items()}

@@ -1,0 +1,56 @@
+"""The exports of OTLP that the receiver takes: path, messages and decoder of each, and where its rows are stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+
+from collector.decode import decode_traces
+from collector.metrics import decode_metrics
+from collector.observations import decode_logs
+from collector.rows import Decoder
+
+
+@dataclass(frozen=True)
+class Export:
+    """One kind of export; `rejected` is the field of a partial success that counts what was refused."""
+
+    path: str
+    table: str
+    decode: Decoder
+    request: type[Message]
+    answer: type[Message]
+    rejected: str
+
+
+EXPORTS = (
+    Export(
+        "/v1/traces", "spans", decode_traces, ExportTraceServiceRequest, ExportTraceServiceResponse, "rejected_spans"
+    ),
+    Export(
+        "/v1/metrics",
+        "metric_points",
+        decode_metrics,
+        ExportMetricsServiceRequest,
+        ExportMetricsServiceResponse,
+        "rejected_data_points",
+    ),
+    Export(
+        "/v1/logs",
+        "observations",
+        decode_logs,
+        ExportLogsServiceRequest,
+        ExportLogsServiceResponse,
+        "rejected_log_records",
+    ),
+)

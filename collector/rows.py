@@ -1,0 +1,94 @@
+"""What a decoder gives: rows to store and what was refused; and the pieces of rows that every signal shares.
+
+Times are UTC nanoseconds; identities are bytes of a fixed length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from collector.columns import TIME
+
+EARLIEST_NANOS = 946_684_800 * 10**9  # 2000-01-01: before it a clock was never set
+FUTURE_NANOS = 24 * 3600 * 10**9
+TIME_FAULT = "time is before 2000 or more than a day ahead"
+
+Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Rows to store, and what was refused: reason -> count; `beside` holds rows of other tables, by table."""
+
+    rows: pa.Table
+    refused: dict[str, int] = field(default_factory=dict)
+    beside: dict[str, pa.Table] = field(default_factory=dict)
+
+    @property
+    def rejected(self) -> int:
+        return sum(self.refused.values())
+
+
+Decoder: TypeAlias = Callable[[bytes, int], Decoded]
+
+
+def without_faulty(columns: dict[str, pa.Array], faults: dict[str, Mask], schema: pa.Schema) -> Decoded:
+    """The rows without a fault; a row with several is counted under the first."""
+    bad = np.zeros(len(columns[schema.names[0]]), dtype=bool)
+    refused: dict[str, Mask] = {}
+    for reason, rows in faults.items():
+        refused[reason] = rows & ~bad
+        bad |= rows
+    table = pa.table([columns[name] for name in schema.names], names=schema.names)
+    if bad.any():
+        table = table.filter(pa.array(~bad))
+    return Decoded(table.cast(schema), counted(refused))
+
+
+def counted(faults: dict[str, Mask]) -> dict[str, int]:
+    """How many rows have each fault; faults that no row has are left out."""
+    return {reason: int(rows.sum()) for reason, rows in faults.items() if rows.any()}
+
+
+def out_of_time(nanos: pa.UInt64Array, now_nanos: int) -> Mask:
+    """Times before 2000, which a clock that was never set gives, and more than a day ahead."""
+    values = nanos.to_numpy(zero_copy_only=False)
+    late: Mask = (values < EARLIEST_NANOS) | (values > now_nanos + FUTURE_NANOS)
+    return late
+
+
+def is_identity(ids: pa.BinaryArray, length: int) -> Mask:
+    """Identities of the right length that are not all zero."""
+    return mask(pc.and_(pc.equal(pc.binary_length(ids), length), pc.not_equal(ids, bytes(length))))
+
+
+def mask(values: pa.BooleanArray) -> Mask:
+    """A boolean column without nulls, as numpy."""
+    found: Mask = values.to_numpy(zero_copy_only=False)
+    return found
+
+
+def or_zeros(ids: pa.BinaryArray, length: int) -> pa.BinaryArray:
+    """Identities, an absent one as zeros."""
+    return pc.if_else(pc.equal(pc.binary_length(ids), 0), bytes(length), ids)
+
+
+def exactly(ids: pa.BinaryArray, length: int) -> pa.FixedSizeBinaryArray:
+    """Identities, one of another length as zeros."""
+    return pc.if_else(pc.equal(pc.binary_length(ids), length), ids, bytes(length)).cast(pa.binary(length))
+
+
+def as_time(nanos: pa.UInt64Array) -> pa.TimestampArray:
+    """Nanoseconds of OTLP as timestamps."""
+    return nanos.cast(pa.int64(), safe=False).cast(TIME)
+
+
+def as_code(codes: pa.Int32Array) -> pa.UInt8Array:
+    """Values of an enum in a byte; one that does not fit as 0."""
+    return pc.if_else(pc.and_(pc.greater_equal(codes, 0), pc.less_equal(codes, 255)), codes, 0).cast(pa.uint8())
