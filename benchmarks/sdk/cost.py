@@ -1,6 +1,6 @@
 """What one call costs: medians of rounds that the ways take in turns, so that a busy moment falls on all of them alike.
 
-Beside the calling thread, the processor time of all other threads of a way is counted, from the first round of a shape
+Beside the calls, the processor time of everything else that a way does is counted, from the first round of a shape
 to the moment when everything it queued has been exported.
 """
 
@@ -28,7 +28,7 @@ class Cost:
     Attributes:
         wall_us: on the calling thread, by the clock.
         cpu_us: on the calling thread, processor time.
-        background_us: processor time of all other threads of the process.
+        background_us: processor time of all other threads, and of exporting what is left after a round.
         attributes: names of the attributes of a span that was recorded.
     """
 

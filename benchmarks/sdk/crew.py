@@ -75,6 +75,7 @@ def clean_environment(entry: Entry, endpoint: str) -> dict[str, str]:
     return {
         **inherited,
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "HTTP_PROXY": _NOWHERE,
         "HTTPS_PROXY": _NOWHERE,
         "NO_PROXY": "127.0.0.1,localhost",

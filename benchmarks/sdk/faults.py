@@ -59,9 +59,9 @@ class Memory:
     """What a full queue holds while the collector hangs.
 
     Attributes:
-        spans: spans alive in the process, waiting or in an export.
-        allocated_bytes: what Python has allocated for them and for their export.
-        resident_bytes: by how much the process has grown.
+        spans: how many were waiting or in an export.
+        allocated_bytes: what Python allocated for them and for their export.
+        resident_bytes: by how much the process grew.
     """
 
     way: str
@@ -70,7 +70,7 @@ class Memory:
     resident_bytes: int
 
 
-def memory(ways: Sequence[Entry], interpreters: Interpreters) -> list[Memory]:
+def memory(ways: Sequence[Entry], interpreters: Interpreters, settle_seconds: float = SETTLE_SECONDS) -> list[Memory]:
     """Return what the full queue of each way holds; measured twice, since counting bytes takes memory itself."""
     found = []
     with sink(Behaviour.HANG) as endpoint:
@@ -79,7 +79,7 @@ def memory(ways: Sequence[Entry], interpreters: Interpreters) -> list[Memory]:
             for trace in (True, False):
                 with crew([entry], interpreters, endpoint, stubbed=False) as (worker,):
                     answers.append(
-                        worker.ask("memory", calls=FILLING_CALLS, settle_seconds=SETTLE_SECONDS, trace=trace)
+                        worker.ask("memory", calls=FILLING_CALLS, settle_seconds=settle_seconds, trace=trace)
                     )
             found.append(Memory(entry.name, answers[0]["spans"], answers[0]["bytes"], answers[1]["bytes"]))
     return found

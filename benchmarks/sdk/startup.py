@@ -17,6 +17,9 @@ def measure(ways: Sequence[Entry], interpreters: Interpreters, endpoint: str, ro
     """Return the median milliseconds that each way takes to start, in turns.
 
     Under `LOADED`: OpenTelemetry's SDK and OTLP/HTTP exporter imported, and nothing set up.
+
+    Raises:
+        RuntimeError: a way did not start.
     """
     plain = next(entry for entry in ways if entry.name == "plain")
     programs = {LOADED: (plain, "load"), **{entry.name: (entry, "start") for entry in ways if entry.records}}
@@ -42,7 +45,9 @@ def _milliseconds(entry: Entry, function: str, interpreter: str, endpoint: str) 
             cwd=folder,
             capture_output=True,
             text=True,
-            check=True,
+            check=False,
             timeout=120,
         )
+    if done.returncode:
+        raise RuntimeError(f"{entry.title} did not start:\n{done.stderr[-2000:]}")
     return float(done.stdout.splitlines()[-1])

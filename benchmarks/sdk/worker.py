@@ -28,34 +28,36 @@ class Worker:
     def __init__(self, subject: Subject, received: stub.Received) -> None:
         self._subject = subject
         self._received = received
-        self._phase = (0.0, 0.0, 0)
+        self._begun = (0.0, 0.0, 0)
+        self._flushing_seconds = 0.0
 
     def begin(self) -> dict[str, Any]:
-        """Start to account for what happens beside the main thread."""
+        """Start to account for what happens beside the calls."""
         flush()
-        self._phase = (time.process_time(), time.thread_time(), self._received.spans)
+        gc.collect()
+        self._flushing_seconds = 0.0
+        self._begun = (time.process_time(), time.thread_time(), self._received.spans)
         return {}
 
     def cost(self, shape: str, calls: int) -> dict[str, Any]:
         """Time one round: microseconds of one call on this thread, by the clock and of processor time.
 
-        The collector of garbage starts clean and runs as it always does, so each way pays for its own garbage.
+        The garbage collector is left alone: a way pays for its own garbage, in the round in which it is collected.
         """
-        gc.collect()
         if shape == "async":
             wall, cpu = asyncio.run(_time_async(self._subject.acall, calls))
         else:
             wall, cpu = _time(self._subject.call if shape == "sync" else self._drain, calls)
-        flush()
+        self._flush()
         return {"wall_us": wall / calls * 1e6, "cpu_us": cpu / calls * 1e6}
 
     def end(self) -> dict[str, Any]:
-        """Return the processor seconds of all other threads since `begin`, and what was recorded."""
-        flush()
-        process, thread, spans = self._phase
-        background = (time.process_time() - process) - (time.thread_time() - thread)
+        """Return the processor seconds spent beside the calls since `begin`, and what was recorded."""
+        self._flush()
+        process, thread, spans = self._begun
+        other_threads = (time.process_time() - process) - (time.thread_time() - thread)
         return {
-            "background_seconds": max(0.0, background),
+            "background_seconds": max(0.0, other_threads) + self._flushing_seconds,
             "spans": self._received.spans - spans,
             "attributes": self._received.attributes,
         }
@@ -89,7 +91,7 @@ class Worker:
         return {"p50_us": samples[calls // 2], "p99_us": samples[calls * 99 // 100], "max_us": samples[-1]}
 
     def memory(self, calls: int, settle_seconds: float, trace: bool) -> dict[str, Any]:
-        """Fill the queue; return the spans that are alive, and the bytes that they and their export take.
+        """Fill the queue; return how many more spans are alive then, and the bytes that they and their export take.
 
         Args:
             settle_seconds: how long the export thread may take to get stuck.
@@ -100,10 +102,17 @@ class Worker:
         self._call_and_settle(WARM_UP_CALLS, settle_seconds)
         if trace:
             tracemalloc.start()
+        spans = _living_spans()
         before = tracemalloc.get_traced_memory()[0] if trace else _resident_bytes()
         self._call_and_settle(calls, settle_seconds)
         after = tracemalloc.get_traced_memory()[0] if trace else _resident_bytes()
-        return {"bytes": after - before, "spans": _living_spans()}
+        return {"bytes": after - before, "spans": _living_spans() - spans}
+
+    def _flush(self) -> None:
+        # On this thread, where a processor exports on the thread that flushes; and that is work of the background.
+        began = time.thread_time()
+        flush()
+        self._flushing_seconds += time.thread_time() - began
 
     def _call_and_settle(self, calls: int, settle_seconds: float) -> None:
         call = self._subject.call
@@ -141,7 +150,7 @@ async def _drained(subject: Subject) -> None:
 
 
 def flush() -> None:
-    """Have everything exported that waits, through OpenTelemetry's API; not timed."""
+    """Have everything exported that waits, through OpenTelemetry's API; not part of a call."""
     if "opentelemetry" not in sys.modules:
         return
     from opentelemetry import metrics, trace

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def start() -> None:
-    """Import, and make the first span's provider."""
+    """Import and enable tracing."""
     import os
 
-    os.environ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] + "/v1/traces"
-    os.environ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] = "http/protobuf"
+    # For spans alone: with an address for metrics it would make those of each span as well.
+    os.environ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = os.environ.pop("OTEL_EXPORTER_OTLP_ENDPOINT") + "/v1/traces"
     import mlflow
 
     mlflow.tracing.enable()
