@@ -24,7 +24,7 @@ QUICK_PARTS = ("cost", "duration", "start", "faults")
 def main() -> None:
     """Measure, print, and write what is asked for; with `--check`, exit with 1 when a target was missed."""
     options = _options()
-    results = new_results(sys.argv[1:])
+    results = new_results(_asked_for(options))
     print(results.machine, flush=True)
     ways = [entry for entry in entries() if options.peers or not entry.peer]
     made = install.make(ways) if options.install or options.peers else {}
@@ -72,6 +72,14 @@ def _measure_calls(
             results.durations_ms = cost.durations(workers)
     if not results.stubbed and not bytes_taken(endpoint):
         sys.exit("nothing was exported: the figures are not of what they say")
+
+
+def _asked_for(options: argparse.Namespace) -> list[str]:
+    """Return the options that change what is measured, as one would write them."""
+    switches = [
+        f"--{name.replace('_', '-')}" for name in ("quick", "peers", "install", "with_export") if getattr(options, name)
+    ]
+    return [*switches, *(f"--only {part}" for part in options.only or ())]
 
 
 def _options() -> argparse.Namespace:

@@ -35,6 +35,7 @@ class Latency:
     collector: str
     p50_us: float
     p99_us: float
+    p999_us: float
     max_us: float
 
 

@@ -155,6 +155,7 @@ def latency_table(latencies: Sequence[Latency], titles: Mapping[str, str]) -> Ta
             titles[latency.way],
             f"{latency.p50_us:.1f}",
             f"{latency.p99_us:.1f}",
+            f"{latency.p999_us:.1f}",
             f"{latency.max_us:.1f}",
             f"{latency.p99_us / calm[latency.way]:.2f}",
         )
@@ -162,7 +163,7 @@ def latency_table(latencies: Sequence[Latency], titles: Mapping[str, str]) -> Ta
     )
     return Table(
         "Microseconds that a sync call takes its caller while the collector ...",
-        ("collector", "way", "p50", "p99", "longest", "p99 x no fault"),
+        ("collector", "way", "p50", "p99", "p99.9", "longest", "p99 x no fault"),
         tuple(rows),
         "One call each half millisecond, exported for real.",
     )
