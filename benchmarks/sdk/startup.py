@@ -4,33 +4,50 @@ from __future__ import annotations
 
 import statistics
 import subprocess
-import sys
+import tempfile
+from collections.abc import Sequence
+from typing import Final
 
-OTEL_IMPORT = """
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-"""
-OTEL_SETUP = OTEL_IMPORT + "TracerProvider().add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))"
-ANDON_SETUP = "import andon; andon.init('benchmark')"
+from benchmarks.sdk.crew import ROOT, Entry, Interpreters, clean_environment
 
-PROGRAMS = {
-    "OpenTelemetry SDK and OTLP/HTTP exporter, imported": OTEL_IMPORT,
-    "the same, imported and set up": OTEL_SETUP,
-    "import andon and andon.init()": ANDON_SETUP,
-}
+LOADED: Final = "loaded"
 
 
-def measure(rounds: int) -> dict[str, float]:
-    """Return the median milliseconds of each program, in turns."""
-    samples: dict[str, list[float]] = {name: [] for name in PROGRAMS}
-    for _ in range(rounds):
-        for name, program in PROGRAMS.items():
-            samples[name].append(_milliseconds(program))
+def measure(ways: Sequence[Entry], interpreters: Interpreters, endpoint: str, rounds: int) -> dict[str, float]:
+    """Return the median milliseconds that each way takes to start, in turns.
+
+    Under `LOADED`: OpenTelemetry's SDK and OTLP/HTTP exporter imported, and nothing set up.
+
+    Raises:
+        RuntimeError: a way did not start.
+    """
+    plain = next(entry for entry in ways if entry.name == "plain")
+    programs = {LOADED: (plain, "load"), **{entry.name: (entry, "start") for entry in ways if entry.records}}
+    samples: dict[str, list[float]] = {name: [] for name in programs}
+    for turn in range(rounds + 1):
+        for name, (entry, function) in programs.items():
+            milliseconds = _milliseconds(entry, function, interpreters.of(entry), endpoint)
+            if turn:  # the first one compiles the byte code
+                samples[name].append(milliseconds)
     return {name: statistics.median(values) for name, values in samples.items()}
 
 
-def _milliseconds(program: str) -> float:
-    timed = f"import time; t = time.perf_counter()\n{program}\nprint((time.perf_counter() - t) * 1e3)"
-    done = subprocess.run([sys.executable, "-c", timed], capture_output=True, text=True, check=True)
-    return float(done.stdout)
+def _milliseconds(entry: Entry, function: str, interpreter: str, endpoint: str) -> float:
+    program = (
+        f"import sys; sys.path.append({str(ROOT)!r}); import benchmarks.sdk.ways.{entry.module} as way\n"
+        f"import os, time; began = time.perf_counter(); way.{function}()\n"
+        "took = time.perf_counter() - began; print(); print(took * 1e3, flush=True); os._exit(0)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [interpreter, "-c", program],
+            env=clean_environment(entry, endpoint),
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    if done.returncode:
+        raise RuntimeError(f"{entry.title} did not start:\n{done.stderr[-2000:]}")
+    return float(done.stdout.splitlines()[-1])

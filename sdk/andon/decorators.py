@@ -154,8 +154,7 @@ def _decorate(fn: Any, mark: Callable[[str], Mark], name: str | None) -> Any:
 def _function(fn: Callable[..., Any], mark: Mark) -> Callable[..., Any]:
     @functools.wraps(fn)
     def call(*args: Any, **kwargs: Any) -> Any:
-        opened = open_span(mark)
-        if opened is None:
+        if runtime.off or (opened := open_span(mark)) is None:
             return fn(*args, **kwargs)
         work, context = opened
         token = unstable.attach(context)
@@ -179,8 +178,7 @@ def _function(fn: Callable[..., Any], mark: Mark) -> Callable[..., Any]:
 def _coroutine_function(fn: Callable[..., Any], mark: Mark) -> Callable[..., Any]:
     @functools.wraps(fn)
     async def call(*args: Any, **kwargs: Any) -> Any:
-        opened = open_span(mark)
-        if opened is None:
+        if runtime.off or (opened := open_span(mark)) is None:
             return await fn(*args, **kwargs)
         work, context = opened
         token = unstable.attach(context)
@@ -261,6 +259,8 @@ class _StreamFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         inner = self._fn(*args, **kwargs)
+        if runtime.off:
+            return inner
         if runtime.tracer is None:
             runtime.tell_if_forgotten()
             return inner

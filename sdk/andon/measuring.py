@@ -73,10 +73,12 @@ class Histogram:
         self.counts = [0] * (len(edges) + 1)
         self.total: float = 0
 
-    def add(self, value: float) -> None:
-        """Count one value."""
-        self.counts[bisect_left(self.edges, value)] += 1
-        self.total += value
+    def add(self, *values: float) -> None:
+        """Count each value."""
+        counts, edges = self.counts, self.edges
+        for value in values:
+            counts[bisect_left(edges, value)] += 1
+        self.total += sum(values)
 
 
 class Sums:
@@ -93,12 +95,12 @@ class Sums:
 
     def add(self, measurement: Measurement) -> None:
         """Add one measurement."""
-        for metric, series, value in self._known.values(measurement):
+        for metric, series, values in self._known.values(measurement):
             edges = EDGES.get(metric)
             if edges is None:
                 counters = self.counters.setdefault(metric, {})
                 series = _admitted(counters, series)
-                counters[series] = counters.get(series, 0) + value
+                counters[series] = counters.get(series, 0) + sum(values)
                 continue
             known = self.histograms.get(metric)
             if known is None:
@@ -106,7 +108,7 @@ class Sums:
             histogram = known.get(series)
             if histogram is None:
                 histogram = known.setdefault(_admitted(known, series), Histogram(edges))
-            histogram.add(value)
+            histogram.add(*values)
 
 
 class KnownSeries:
@@ -115,14 +117,14 @@ class KnownSeries:
     def __init__(self) -> None:
         self._of_calls: dict[tuple[object, ...], tuple[SeriesAttributes, ...]] = {}
 
-    def values(self, measurement: Measurement) -> list[tuple[str, SeriesAttributes, float]]:
-        """Return each value of a measurement: its metric, its attributes, and the number.
+    def values(self, measurement: Measurement) -> list[tuple[str, SeriesAttributes, tuple[float, ...]]]:
+        """Return what a measurement says: metric, attributes, and values.
 
         A call of a model has its tokens and its duration (seconds); a stream its time to first chunk and the time
         between its chunks; a stage the rows and bytes that it took and gave.
         """
         found, place, duration_ns, started_ns, stamps_ns = measurement
-        told: list[tuple[str, SeriesAttributes, float]] = []
+        told: list[tuple[str, SeriesAttributes, tuple[float, ...]]] = []
         if attributes.OPERATION in found:
             series, of_input, of_output = self._of_call(found, place)
             if attributes.INPUT_TOKENS in found:
@@ -130,11 +132,12 @@ class KnownSeries:
             if attributes.OUTPUT_TOKENS in found:
                 told.append((TOKEN_USAGE, of_output, _number(found[attributes.OUTPUT_TOKENS])))
             if duration_ns is not None:
-                told.append((OPERATION_DURATION, series, duration_ns / NANOSECONDS))
+                told.append((OPERATION_DURATION, series, (duration_ns / NANOSECONDS,)))
             if stamps_ns:
-                told.append((TIME_TO_FIRST_CHUNK, series, (stamps_ns[0] - started_ns) / NANOSECONDS))
-                for before, after in pairwise(stamps_ns):
-                    told.append((TIME_PER_OUTPUT_CHUNK, series, (after - before) / NANOSECONDS))
+                told.append((TIME_TO_FIRST_CHUNK, series, ((stamps_ns[0] - started_ns) / NANOSECONDS,)))
+                if len(stamps_ns) > 1:
+                    gaps = tuple([(after - before) / NANOSECONDS for before, after in pairwise(stamps_ns)])
+                    told.append((TIME_PER_OUTPUT_CHUNK, series, gaps))
         for name, metric, direction in _AMOUNTS:
             if name in found:
                 told.append((metric, (*_where(place), (attributes.DIRECTION, direction)), _number(found[name])))
@@ -155,8 +158,8 @@ def _where(place: Mapping[str, str]) -> SeriesAttributes:
     return tuple((name, place[name]) for name in (attributes.PIPELINE, attributes.STAGE) if name in place)
 
 
-def _number(value: AttributeValue) -> float:
-    return value if isinstance(value, int | float) else 0.0
+def _number(value: AttributeValue) -> tuple[float, ...]:
+    return (value,) if isinstance(value, int | float) else ()
 
 
 def _admitted(known: Mapping[SeriesAttributes, object], series: SeriesAttributes) -> SeriesAttributes:

@@ -93,11 +93,12 @@ class HostInstruments:
 
     def add(self, measurement: Measurement) -> None:
         """Record what one measurement holds."""
-        for metric, series, value in self._known.values(measurement):
+        for metric, series, values in self._known.values(measurement):
             record = self._instruments.get(metric)
             if record is None:
                 record = self._instruments[metric] = self._made(metric, *UNITS[metric])
-            record(value, dict(series))
+            for value in values:
+                record(value, dict(series))
 
     def _made(self, metric: str, unit: str, description: str) -> Callable[..., Any]:
         edges = EDGES.get(metric)

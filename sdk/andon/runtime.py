@@ -70,7 +70,8 @@ class Runtime:
         self.observations: Outbox[Observation] | None = None
         self.meter: Meter | None = None
         self.mask: Mask | None = None
-        self.state = State.OFF if is_disabled(os.environ) else State.NEW
+        self.off = is_disabled(os.environ)  # on purpose: nobody has to be told
+        self.state = State.OFF if self.off else State.NEW
         self._lock = threading.Lock()
         self._settings: Settings | None = None
         self._spans: Outbox[ReadableSpan] | None = None
@@ -102,6 +103,7 @@ class Runtime:
             self.tracer = provider.get_tracer(SCOPE_NAME, SDK_VERSION, schema_url=SCHEMA_URL)
             self._settings = settings
             self.state = State.RUNNING
+            self.off = False
             atexit.register(self.stop, SHUTDOWN_SECONDS)
 
     def start_if_new(self, settings: Settings) -> bool:
@@ -121,6 +123,7 @@ class Runtime:
         with self._lock:
             if self.state is not State.RUNNING:
                 self.state = State.OFF
+                self.off = True
 
     def stop(self, timeout_seconds: float) -> None:
         """Send what is queued, for at most `timeout_seconds`, and record nothing more."""
@@ -128,6 +131,7 @@ class Runtime:
             if self.state is not State.RUNNING:
                 return
             self.state = State.STOPPED
+            self.off = True
             self.tracer = self.mask = None
             closing: list[Companion] = [
                 part for part in (self._spans, self.observations, self.meter, *self._companions) if part is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -67,10 +68,25 @@ def test_the_guide_says_which_versions_of_the_families_are_tested() -> None:
         assert any(package in row and version in row for row in rows), (name, package, version)
 
 
-def test_the_benchmark_runs(run_program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_benchmark_runs(run_program: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(ROOT)
+    results = tmp_path / "results.json"
+    arguments = ["sdk", "--quick", "--json", str(results)]
     done = run_program(
-        "import runpy, sys; sys.argv = ['sdk', '--quick']; runpy.run_module('benchmarks.sdk', run_name='__main__')"
+        f"import runpy, sys; sys.argv = {arguments!r}; runpy.run_module('benchmarks.sdk', run_name='__main__')"
     )
+    lines = done.stdout.splitlines()
     for shape in ("sync", "async", "stream of 100"):
-        assert len([line for line in done.stdout.splitlines() if line.startswith(shape)]) == 3
+        rows = [line for line in lines if line.startswith(f"{shape}  ")]
+        assert [re.split(r" {2,}", row)[1] for row in rows] == [
+            "bare call",
+            "plain OpenTelemetry",
+            "andon",
+            "andon, ANDON_DISABLED",
+        ]
+    assert len([line for line in lines if line.endswith(("PASS", "MISS"))]) == 7
+
+    # A fair comparison: the plain span carries the attributes that ours does.
+    recorded = {(cost["way"], cost["shape"]): cost["attributes"] for cost in json.loads(results.read_text())["costs"]}
+    for shape in ("sync", "async", "stream of 100"):
+        assert recorded["plain", shape] == recorded["andon", shape] != []

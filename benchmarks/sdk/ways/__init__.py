@@ -1,0 +1,1 @@
+"""One file for each way to instrument a call; `ways.toml` says what each needs."""
