@@ -5,9 +5,11 @@ of the failure; the exporters that a host runs on its own threads speak as befor
 """
 
 import logging
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Final
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -18,7 +20,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from andon import attributes, unstable
 from andon.guard import fault
 from andon.observations import Observation
-from andon.outbox import Outbox
+from andon.outbox import Outbox, Passing
 from andon.settings import SHUTDOWN_SECONDS
 
 
@@ -51,9 +53,18 @@ class _OverheardLines(logging.Filter):
 overheard = _OverheardLines()
 
 
+_ANSWERED: Final = re.compile(r"code: \d")
+
+
 def reason_of(url: str, lines: list[str]) -> str:
-    """Return why nothing was delivered to `url`, from what the exporter said."""
-    return f"{url}: {lines[-1] if lines else 'no answer'}"
+    """Return why nothing was delivered to `url`, from what the exporter said.
+
+    It gives up at once on an answer that will not change (400, 413), and names its code. Anything else may pass: a
+    collector that is away, hangs, or answers 503 for as long as it was tried.
+    """
+    line = lines[-1] if lines else "no answer"
+    reason = f"{url}: {line}"
+    return reason if _ANSWERED.search(line) else Passing(reason)
 
 
 class SpanSender:

@@ -11,7 +11,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from andon.notices import Loss, LossLog
 from andon.settings import QueueLimits
@@ -19,12 +19,21 @@ from andon.unstable import mute_instrumentation
 
 T = TypeVar("T")
 
+# After the exporter's own retries, which last some seconds already.
+RETRY_SECONDS: Final = 1.0
+
+
+class Passing(str):
+    """A reason for not delivering that may pass: the batch is kept, and tried again."""
+
+    __slots__ = ()
+
 
 class Sender(Protocol[T]):
     """The far end of an outbox; called from its thread only, except `close`."""
 
     def send(self, items: list[T], /) -> str | None:
-        """Deliver, and return None, or the reason why not. May block."""
+        """Deliver, and return None, or the reason why not; a `Passing` one where it is worth another try. May block."""
         ...
 
     def close(self) -> None:
@@ -141,6 +150,8 @@ class Outbox(Generic[T]):
         self._open()
         while (batch := self._next_batch()) is not None:
             reason = self._deliver(batch) if batch else None
+            if isinstance(reason, Passing) and self._keep(batch, reason):
+                continue
             self._settle(reason)
 
     def _next_batch(self) -> list[T] | None:
@@ -174,6 +185,25 @@ class Outbox(Generic[T]):
             return self._sender.send(batch)
         except Exception as error:  # noqa: BLE001 - whatever an exporter raises is one more reason for not delivering
             return f"{type(error).__name__}: {error}"
+
+    def _keep(self, batch: list[T], reason: str) -> bool:
+        """Put a batch back that the collector may take later, as far as there is room; False when there is no later."""
+        with self._changed:
+            if self._closing or self._abandoned:
+                return False
+            while batch and self._size + (weight := self._weight_of(batch[-1])) <= self._limits.max_items:
+                self._items.appendleft(batch.pop())
+                self._size += weight
+            lost = sum(map(self._weight_of, batch)) + self._displaced
+            self._displaced = self._in_flight = 0
+            self._urgent = False
+            waiting = self._size
+            self._changed.notify_all()
+        self._losses.add(Loss.EXPORT, lost, f"{waiting} {self._what} wait, not delivered yet: {reason}")
+        with self._changed:
+            if not self._closing:
+                self._changed.wait(RETRY_SECONDS)
+        return True
 
     def _settle(self, reason: str | None) -> None:
         with self._changed:

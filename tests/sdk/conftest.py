@@ -130,6 +130,7 @@ class LoopbackCollector:
     traces: list[ExportTraceServiceRequest] = field(default_factory=list)
     logs: list[ExportLogsServiceRequest] = field(default_factory=list)
     metrics: list[ExportMetricsServiceRequest] = field(default_factory=list)
+    accepted: list[ExportTraceServiceRequest] = field(default_factory=list)
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> None:
         """Keep one request."""
@@ -146,9 +147,18 @@ class LoopbackCollector:
     @property
     def spans(self) -> list[Any]:
         """All spans that arrived."""
+        return self._spans_of(self.traces)
+
+    @property
+    def accepted_spans(self) -> list[Any]:
+        """All spans whose request was answered with success."""
+        return self._spans_of(self.accepted)
+
+    @staticmethod
+    def _spans_of(requests: list[ExportTraceServiceRequest]) -> list[Any]:
         return [
             span
-            for request in self.traces
+            for request in requests
             for resource in request.resource_spans
             for scope in resource.scope_spans
             for span in scope.spans
@@ -175,11 +185,15 @@ def collector() -> Iterator[LoopbackCollector]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            taken.take(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            taken.take(self.path, headers, body)
             taken.hold.wait(30)
-            self.send_response(taken.status)
+            status = taken.status
+            self.send_response(status)
             self.send_header("content-length", "0")
             self.end_headers()
+            if status == 200 and self.path == "/v1/traces":
+                taken.accepted.append(ExportTraceServiceRequest.FromString(body))
 
         def log_message(self, *_: object) -> None:
             return

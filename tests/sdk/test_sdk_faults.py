@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -82,6 +85,77 @@ def test_a_collector_that_comes_back_gets_what_was_retried(collector: Any, run_p
     assert [span.name for span in collector.spans] == ["chat", "chat"]  # refused once, then taken
     assert collector.spans[0].span_id == collector.spans[1].span_id
     assert done.stderr == ""
+
+
+OUTAGE = """
+import andon, sys, threading
+andon.init("shop")
+
+@andon.stage("work")
+def work(n):
+    andon.record_tokens(input=1, model="m")
+    return n
+
+for n in range(600):
+    assert work(n) == n
+print("called", flush=True)
+sys.stdin.readline()  # the outage is over
+andon.shutdown(30)
+"""
+
+
+@pytest.mark.parametrize("fault", ["answers 503", "hangs"])
+def test_an_outage_longer_than_the_exporters_retries_loses_nothing_that_fits_the_queue(
+    collector: Any, fault: str
+) -> None:
+    if fault == "hangs":
+        collector.hold.clear()
+    else:
+        collector.status = 503
+    program = subprocess.Popen(
+        [sys.executable, "-c", OUTAGE],
+        env={**os.environ, "ANDON_ENDPOINT": collector.url, "NO_PROXY": "127.0.0.1", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stdout is not None
+    assert program.stdout.readline() == "called\n"  # the host went on as if nothing were wrong
+    deadline = time.monotonic() + 30
+    while len(collector.traces) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert collector.accepted_spans == []
+    collector.status = 200
+    collector.hold.set()
+    _, told = program.communicate("\n", timeout=60)
+    assert program.returncode == 0
+    assert len({span.span_id for span in collector.accepted_spans}) == 600
+    (line,) = told.splitlines()
+    assert "not delivered yet" in line
+    assert "(0 not delivered since start" in line
+
+
+def test_an_exporter_that_raises_loses_its_batch_and_nothing_else(collector: Any, run_program: Any) -> None:
+    done = run_program(
+        """import andon
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+original = OTLPSpanExporter.export
+def export(self, spans):
+    OTLPSpanExporter.export = original
+    raise MemoryError("no room to encode")
+OTLPSpanExporter.export = export
+andon.init()
+work = andon.stage("work")(lambda n: n + 1)
+assert work(1) == 2
+from opentelemetry import trace
+trace.get_tracer_provider().force_flush()
+assert work(2) == 3""",
+        ANDON_ENDPOINT=collector.url,
+    )
+    assert len(collector.spans) == 1
+    (line,) = done.stderr.splitlines()
+    assert "1 spans not delivered: MemoryError: no room to encode" in line
 
 
 def test_an_instrumented_http_client_makes_no_spans_of_our_export(collector: Any, run_program: Any) -> None:

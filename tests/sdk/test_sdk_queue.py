@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from andon.guard import never_raises
 from andon.notices import Loss, LossLog, warn_once
-from andon.outbox import Outbox
+from andon.outbox import Outbox, Passing
 from andon.settings import QueueLimits
 
 
@@ -44,6 +44,13 @@ def outbox(far: Far, losses: LossLog, **limits: Any) -> Outbox[Any]:
 def close(box: Outbox[Any], seconds: float = 10) -> None:
     box.start_closing()
     box.finish_closing(time.monotonic() + seconds)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert condition()
 
 
 @pytest.fixture
@@ -111,6 +118,51 @@ def test_a_failed_delivery_is_counted_with_its_reason(
     assert losses.total(Loss.EXPORT) == 2
     assert "2 things not delivered: http://x: 400 (2 not delivered since start" in caplog.text
     close(box)
+
+
+def test_what_a_far_end_may_take_later_is_kept_in_order_and_tried_again(
+    far: Far, losses: LossLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    far.reason = Passing("http://x: 503")
+    box = outbox(far, losses, max_batch=2)
+    for item in ("a", "b", "c"):
+        box.put(item)
+    assert not box.flush(0.2)
+    assert losses.total(Loss.EXPORT) == 0
+    assert "3 things wait, not delivered yet: http://x: 503 (0 not delivered" in caplog.text
+    far.sent.clear()
+    far.reason = None
+    assert box.flush(10)
+    assert far.sent == ["a", "b", "c"]
+    close(box)
+
+
+def test_what_waits_for_another_try_makes_room_for_what_is_newer(far: Far, losses: LossLog) -> None:
+    far.reason = Passing("away")
+    far.go.clear()
+    box = outbox(far, losses)
+    for n in range(4):
+        box.put(f"first {n}")
+    assert far.busy.wait(10)
+    for n in range(3):
+        box.put(f"then {n}")  # one of the first four fits beside them
+    far.go.set()
+    wait_for(lambda: losses.total(Loss.EXPORT) == 3)
+    far.sent.clear()
+    far.reason = None
+    assert box.flush(10)
+    assert far.sent == ["first 3", "then 0", "then 1", "then 2"]
+    close(box)
+
+
+def test_closing_tries_what_waits_once_more(far: Far, losses: LossLog) -> None:
+    far.reason = Passing("away")
+    box = outbox(far, losses)
+    box.put("a")
+    assert not box.flush(0.2)
+    close(box)
+    assert losses.total(Loss.EXPORT) == 1
+    assert far.closed.is_set()
 
 
 def test_a_far_end_that_raises_is_a_failed_delivery(losses: LossLog, caplog: pytest.LogCaptureFixture) -> None:
