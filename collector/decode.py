@@ -1,7 +1,7 @@
 """OTLP bytes to Arrow columns, vectorised: ptars opens the protobuf, pyarrow and numpy flatten it.
 
-`decode_traces` and `decode_logs` take one request body and give the rows to store, how many were refused and why.
-The official protobuf classes are the reference that the tests compare with.
+`decode_traces` takes one request body and gives the rows to store, how many were refused and why; observations, in
+`collector.observations`, are opened by the same means. The official protobuf classes are the reference of the tests.
 """
 
 from __future__ import annotations
@@ -15,19 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from ptars import HandlerPool
 
-from collector.attributes import KeyValues, columns_of, regroup, string_maps
+from collector.attributes import KeyValues, columns_of, regroup
 from collector.columns import (
-    OBSERVATION_ATTRIBUTES,
-    OBSERVATION_EVENT,
-    OBSERVATION_PREFIX,
-    OBSERVATION_SCHEMA,
     RESOURCE_ATTRIBUTES,
     ROLLUP_OPERATIONS,
-    SEGMENT_PREFIX,
     SPAN_ATTRIBUTES,
     SPAN_SCHEMA,
     TIME,
@@ -37,9 +31,9 @@ from collector.columns import (
 EARLIEST_NANOS = 946_684_800 * 10**9  # 2000-01-01: before it a clock was never set
 FUTURE_NANOS = 24 * 3600 * 10**9
 
-_pool = HandlerPool([trace_service_pb2.DESCRIPTOR, logs_service_pb2.DESCRIPTOR])
-_traces = _pool.get_for_message(trace_service_pb2.ExportTraceServiceRequest.DESCRIPTOR)
-_logs = _pool.get_for_message(logs_service_pb2.ExportLogsServiceRequest.DESCRIPTOR)
+_traces = HandlerPool([trace_service_pb2.DESCRIPTOR]).get_for_message(
+    trace_service_pb2.ExportTraceServiceRequest.DESCRIPTOR
+)
 
 
 Decoder = Callable[[bytes, int], "Decoded"]
@@ -61,7 +55,7 @@ class Decoded:
         return sum(self.refused.values())
 
 
-def _whole(decode: Decoder) -> Decoder:
+def whole(decode: Decoder) -> Decoder:
     """Nested values are opened late; a fault in one makes the whole body undecodable, as the official classes say."""
 
     @wraps(decode)
@@ -74,7 +68,7 @@ def _whole(decode: Decoder) -> Decoder:
     return decoded
 
 
-@_whole
+@whole
 def decode_traces(body: bytes, now_nanos: int) -> Decoded:
     """Decode one ExportTraceServiceRequest into rows of `SPAN_SCHEMA`.
 
@@ -85,18 +79,20 @@ def decode_traces(body: bytes, now_nanos: int) -> Decoded:
     Raises:
         UndecodableError: the bytes are not such a message.
     """
-    resource_of, resources, scope_of, scopes, spans = _open(_traces, body, "resource_spans", "scope_spans", "spans")
+    resource_of, resources, scope_of, scopes, spans = open_request(
+        _traces, body, "resource_spans", "scope_spans", "spans"
+    )
     if not len(spans):
         return Decoded(SPAN_SCHEMA.empty_table())
     pairs = KeyValues(spans.field("attributes"))
     columns: dict[str, pa.Array] = {
         "trace_id": spans.field("trace_id"),
         "span_id": spans.field("span_id"),
-        "parent_span_id": _or_zeros(spans.field("parent_span_id"), 8),
+        "parent_span_id": or_zeros(spans.field("parent_span_id"), 8),
         "trace_state": spans.field("trace_state"),
         "flags": spans.field("flags"),
-        "start_time": _time(spans.field("start_time_unix_nano")),
-        "end_time": _time(spans.field("end_time_unix_nano")),
+        "start_time": as_time(spans.field("start_time_unix_nano")),
+        "end_time": as_time(spans.field("end_time_unix_nano")),
         "name": spans.field("name"),
         "kind": _small(spans.field("kind")),
         "status_code": _small(spans.field("status").field("code").fill_null(0)),
@@ -113,60 +109,6 @@ def decode_traces(body: bytes, now_nanos: int) -> Decoded:
     return _refuse(columns, _span_faults(spans, now_nanos), SPAN_SCHEMA)
 
 
-@_whole
-def decode_logs(body: bytes, now_nanos: int) -> Decoded:
-    """Decode one ExportLogsServiceRequest into rows of `OBSERVATION_SCHEMA`, one per observed signal.
-
-    Only `andon.observation` records are stored; others are refused and counted.
-
-    Raises:
-        UndecodableError: the bytes are not such a message.
-    """
-    resource_of, resources, _, _, records = _open(_logs, body, "resource_logs", "scope_logs", "log_records")
-    if not len(records):
-        return Decoded(OBSERVATION_SCHEMA.empty_table())
-    times = pc.if_else(
-        pc.equal(records.field("time_unix_nano"), 0),
-        records.field("observed_time_unix_nano"),
-        records.field("time_unix_nano"),
-    )
-    nanos = times.to_numpy(zero_copy_only=False)
-    is_observation = pc.equal(records.field("event_name"), OBSERVATION_EVENT).to_numpy(zero_copy_only=False)
-    in_time = (nanos >= EARLIEST_NANOS) & (nanos <= now_nanos + FUTURE_NANOS)
-    refused = _counted(
-        {
-            "log records other than andon.observation are not stored": ~is_observation,
-            "time is before 2000 or more than a day ahead": is_observation & ~in_time,
-        }
-    )
-    pairs = KeyValues(records.field("attributes"))
-    typed = columns_of(pairs, OBSERVATION_ATTRIBUTES)
-    in_segment = pairs.having_prefix(SEGMENT_PREFIX)
-    segment_keys = pc.utf8_slice_codeunits(pairs.keys, len(SEGMENT_PREFIX))
-    segments = string_maps(pairs.row_of_pair, segment_keys, pairs.text, in_segment, pairs.rows)
-    signal_pairs = np.flatnonzero(
-        pairs.having_prefix(OBSERVATION_PREFIX) & ~in_segment & (is_observation & in_time)[pairs.row_of_pair]
-    )
-    row = pa.array(pairs.row_of_pair[signal_pairs])
-    pair = pa.array(signal_pairs)
-    values = pairs.values.take(pair)
-    number = pc.coalesce(values.field("double_value"), values.field("int_value").cast(pa.float64(), safe=False))
-    has_number = number.is_valid()
-    columns = {
-        "time": _time(times).take(row),
-        "service": resources["service"].take(resource_of).take(row),
-        "environment": resources["environment"].take(resource_of).take(row),
-        **{name: column.take(row) for name, column in typed.items()},
-        "signal": pc.utf8_slice_codeunits(pairs.keys.take(pair), len(OBSERVATION_PREFIX)),
-        "number": number,
-        "text": pc.if_else(has_number, None, pairs.text.take(pair)),
-        "segment": segments.take(row),
-        "trace_id": _or_zeros(records.field("trace_id"), 16).take(row).cast(pa.binary(16)),
-        "span_id": _or_zeros(records.field("span_id"), 8).take(row).cast(pa.binary(8)),
-    }
-    return Decoded(pa.table([columns[name] for name in OBSERVATION_SCHEMA.names], schema=OBSERVATION_SCHEMA), refused)
-
-
 def usage_role(columns: dict[str, pa.Array]) -> pa.StringArray:
     """What a span can tell by itself: `leaf` (holds usage), `rollup` (an agent's total), `none`.
 
@@ -179,7 +121,9 @@ def usage_role(columns: dict[str, pa.Array]) -> pa.StringArray:
     return pc.if_else(pa.array(has_usage), pc.if_else(is_rollup, "rollup", "leaf"), "none")
 
 
-def _open(handler: Any, body: bytes, *path: str) -> tuple[pa.Array, dict[str, pa.Array], pa.Array, pa.Array, pa.Array]:
+def open_request(
+    handler: Any, body: bytes, *path: str
+) -> tuple[pa.Array, dict[str, pa.Array], pa.Array, pa.Array, pa.Array]:
     """Walk resource -> scope -> item: (resource index per item, resource columns, scope index, scopes, items)."""
     try:
         batch = handler.list_to_record_batch([body])
@@ -200,7 +144,7 @@ def _open(handler: Any, body: bytes, *path: str) -> tuple[pa.Array, dict[str, pa
 def _events(lists: pa.ListArray) -> dict[str, pa.Array]:
     events = lists.flatten()
     return {
-        "event_times": regroup(lists, _time(events.field("time_unix_nano"))),
+        "event_times": regroup(lists, as_time(events.field("time_unix_nano"))),
         "event_names": regroup(lists, events.field("name")),
         "event_attributes": regroup(lists, KeyValues(events.field("attributes")).rest()),
     }
@@ -238,10 +182,11 @@ def _refuse(columns: dict[str, pa.Array], faults: dict[str, np.ndarray[Any, Any]
     table = pa.table([columns[name] for name in schema.names], names=schema.names)
     if bad.any():
         table = table.filter(pa.array(~bad))
-    return Decoded(table.cast(schema), _counted(faults))
+    return Decoded(table.cast(schema), counted(faults))
 
 
-def _counted(faults: dict[str, np.ndarray[Any, Any]]) -> dict[str, int]:
+def counted(faults: dict[str, np.ndarray[Any, Any]]) -> dict[str, int]:
+    """How often each fault occurs; those that do not are absent."""
     return {reason: int(rows.sum()) for reason, rows in faults.items() if rows.any()}
 
 
@@ -255,7 +200,8 @@ def _numpy(mask: pa.BooleanArray) -> np.ndarray[Any, Any]:
     return values
 
 
-def _or_zeros(ids: pa.BinaryArray, length: int) -> pa.BinaryArray:
+def or_zeros(ids: pa.BinaryArray, length: int) -> pa.BinaryArray:
+    """Ids, zeros for absent ones."""
     return pc.if_else(pc.equal(pc.binary_length(ids), 0), bytes(length), ids)
 
 
@@ -263,7 +209,8 @@ def _exactly(ids: pa.BinaryArray, length: int) -> pa.FixedSizeBinaryArray:
     return pc.if_else(pc.equal(pc.binary_length(ids), length), ids, bytes(length)).cast(pa.binary(length))
 
 
-def _time(nanos: pa.UInt64Array) -> pa.TimestampArray:
+def as_time(nanos: pa.UInt64Array) -> pa.TimestampArray:
+    """UTC from nanoseconds since the epoch."""
     return nanos.cast(pa.int64(), safe=False).cast(TIME)
 
 

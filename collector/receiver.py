@@ -21,8 +21,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from collector.answers import JSON, PROTOBUF, RefusalError, logs_accepted, refusal, traces_accepted
-from collector.decode import Decoder, UndecodableError, decode_logs, decode_traces
+from collector.decode import Decoder, UndecodableError, decode_traces
 from collector.journal import Journal
+from collector.observations import decode_logs
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a smoke run of a few seconds; figures mean little")
     quick = parser.parse_args().quick
 
-    print(_machine())
+    print(machine())
     costs = timing.measure(subjects(), rounds=3 if quick else 15, calls=200 if quick else 1500)
     print("\nmain-thread microseconds per call, exporter stubbed (median of rounds in turns)")
     print(f"{'shape':<16}{'way':<24}{'wall':>9}{'CPU':>9}{'x plain':>9}")
@@ -38,7 +38,8 @@ def _of(costs: dict[Subject, timing.Cost], shape: str, way: Way) -> Subject:
     return next(subject for subject in costs if subject.shape == shape and subject.way is way)
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Processor, system and versions that the figures belong to."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

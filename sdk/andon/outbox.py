@@ -11,7 +11,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from andon.notices import Loss, LossLog
 from andon.settings import QueueLimits
@@ -39,6 +39,7 @@ class Outbox(Generic[T]):
         what: the plural that a log line calls the items by.
         open_sender: makes the connection; called in the background, and again in each forked child.
         weigh: how much of `limits.max_items` one item takes.
+        measure: how many of `limits.max_bytes` one item takes; asked several times, with the same answer.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class Outbox(Generic[T]):
         open_sender: Callable[[], Sender[T]],
         losses: LossLog,
         weigh: Callable[[T], int] = lambda _: 1,
+        measure: Callable[[T], int] = lambda _: 0,
     ) -> None:
+        self.limits: Final = limits
         self._what = what
-        self._limits = limits
         self._open_sender = open_sender
         self._losses = losses
         self._weigh = weigh
+        self._measure = measure
         self._closing = False
         self._start_empty()
         _open_outboxes.add(self)
@@ -63,6 +66,7 @@ class Outbox(Generic[T]):
         self._changed = threading.Condition(threading.RLock())
         self._items: deque[T] = deque()
         self._size = 0
+        self._bytes = 0
         self._displaced = 0
         self._in_flight = 0
         self._urgent = False
@@ -72,19 +76,18 @@ class Outbox(Generic[T]):
 
     def put(self, item: T) -> bool:
         """Queue `item`; the oldest go when there is no room. False when it can never fit, or the outbox is closed."""
-        weight = self._weigh(item)
+        weight, size = self._weigh(item), self._measure(item)
         with self._changed:
-            if self._closing or weight > self._limits.max_items:
+            if self._closing or weight > self.limits.max_items or size > self.limits.max_bytes:
                 return False
-            while self._size + weight > self._limits.max_items:
-                oldest = self._weigh(self._items.popleft())
-                self._size -= oldest
-                self._displaced += oldest
+            while self._size + weight > self.limits.max_items or self._bytes + size > self.limits.max_bytes:
+                self._displaced += self._take_oldest()[1]
             self._items.append(item)
             self._size += weight
+            self._bytes += size
             if self._worker is None:
                 self._start_worker()
-            if self._size >= self._limits.max_batch and not self._urgent:
+            if self._size >= self.limits.max_batch and not self._urgent:
                 self._urgent = True
                 self._changed.notify_all()
         return True
@@ -112,11 +115,18 @@ class Outbox(Generic[T]):
             left = self._size + self._in_flight + self._displaced
             self._abandoned = True
             self._items.clear()
-            self._size = self._displaced = 0
+            self._size = self._bytes = self._displaced = 0
         if left:
             self._losses.add(Loss.EXPORT, left, f"{left} {self._what} were not sent before the shutdown's deadline")
         if self._sender is not None:
             self._sender.close()
+
+    def _take_oldest(self) -> tuple[T, int]:
+        item = self._items.popleft()
+        weight = self._weigh(item)
+        self._size -= weight
+        self._bytes -= self._measure(item)
+        return item, weight
 
     def _is_idle(self) -> bool:
         return self._abandoned or not (self._items or self._in_flight)
@@ -140,16 +150,15 @@ class Outbox(Generic[T]):
     def _next_batch(self) -> list[T] | None:
         with self._changed:
             if not self._closing and not self._urgent:
-                self._changed.wait(self._limits.delay_seconds)
+                self._changed.wait(self.limits.delay_seconds)
             batch: list[T] = []
             weight = 0
-            while self._items and weight < self._limits.max_batch:
-                item = self._items.popleft()
-                weight += self._weigh(item)
+            while self._items and weight < self.limits.max_batch:
+                item, its_weight = self._take_oldest()
+                weight += its_weight
                 batch.append(item)
-            self._size -= weight
             self._in_flight = weight
-            self._urgent = self._size >= self._limits.max_batch or (self._urgent and bool(self._items))
+            self._urgent = self._size >= self.limits.max_batch or (self._urgent and bool(self._items))
             return None if self._abandoned or (self._closing and not batch) else batch
 
     def _open(self) -> str | None:
@@ -176,7 +185,7 @@ class Outbox(Generic[T]):
                 # A collector that is away keeps nobody waiting at exit for each further batch.
                 lost += self._size
                 self._items.clear()
-                self._size = 0
+                self._size = self._bytes = 0
             displaced, self._displaced = self._displaced, 0
             abandoned = self._abandoned
         # Told outside the lock, which the host's threads take; and before a flush returns.

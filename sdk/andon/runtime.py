@@ -22,6 +22,7 @@ from andon.ids import OwnIdGenerator
 from andon.notices import log, losses, warn_once
 from andon.observations import Observation
 from andon.outbox import Outbox
+from andon.sampling import RowBudget
 from andon.settings import SHUTDOWN_SECONDS, Settings, is_disabled
 
 SCOPE_NAME: Final = "andon"
@@ -49,6 +50,7 @@ class Runtime:
     def __init__(self) -> None:
         self.tracer: Tracer | None = None
         self.observations: Outbox[Observation] | None = None
+        self.row_budget = RowBudget(rows_per_second=0)
         self.state = State.OFF if is_disabled(os.environ) else State.NEW
         self._lock = threading.Lock()
         self._settings: Settings | None = None
@@ -68,6 +70,7 @@ class Runtime:
             if provider is self._own_provider or settings.endpoint_given:
                 self._add_export(provider, settings)
             resource = getattr(provider, "resource", None) or Resource.create(dict(settings.resource))
+            self.row_budget = RowBudget(settings.observed_rows_per_second)
             self.observations = self._observation_outbox(settings, resource)
             self.tracer = provider.get_tracer(SCOPE_NAME, SDK_VERSION, schema_url=SCHEMA_URL)
             self._settings = settings
@@ -128,7 +131,14 @@ class Runtime:
         def open_sender() -> ObservationSender:
             return ObservationSender(settings.logs_url, settings.headers, resource, scope, limits.max_batch)
 
-        return Outbox("observations", limits, open_sender, losses, weigh=lambda observation: observation.count)
+        return Outbox(
+            "observations",
+            limits,
+            open_sender,
+            losses,
+            weigh=lambda observation: observation.count,
+            measure=lambda observation: observation.size_bytes,
+        )
 
 
 runtime: Final = Runtime()

@@ -14,7 +14,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.columns import SPAN_SCHEMA
-from collector.decode import UndecodableError, decode_logs, decode_traces
+from collector.decode import UndecodableError, decode_traces
+from collector.observations import decode_logs
 from tests.collector.reference import spans_of
 from tests.collector.strategies import NOW, requests
 
