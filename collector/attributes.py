@@ -88,6 +88,11 @@ class KeyValues:
         named = np.array([name.startswith(prefix) for name in self._key_names], dtype=bool)
         return named[self._key_ids] if len(named) else np.zeros(0, dtype=bool)
 
+    def named(self, key: str) -> np.ndarray[Any, Any]:
+        """A boolean mask over the pairs whose key is `key`."""
+        is_it = np.array([name == key for name in self._key_names], dtype=bool)
+        return is_it[self._key_ids] if len(is_it) else np.zeros(0, dtype=bool)
+
     def rest(self) -> pa.MapArray:
         """The pairs that filled no typed column, as one string map per row."""
         return string_maps(self.row_of_pair, self.keys, self.text, ~self._used, self.rows)

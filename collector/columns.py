@@ -19,6 +19,9 @@ SPAN_ID = pa.binary(8)
 OBSERVATION_EVENT = "andon.observation"
 OBSERVATION_PREFIX = "andon.observation."
 SEGMENT_PREFIX = "andon.observation.segment."
+OBSERVATION_WEIGHT = "andon.observation.weight"
+OBSERVATIONS_EVENT = "andon.observations"
+OBSERVATIONS_COUNT = "andon.observations.count"
 
 
 class ValueKind(Enum):
@@ -182,6 +185,7 @@ OBSERVATION_SCHEMA = pa.schema(
         ("number", pa.float64()),
         ("text", pa.string()),
         ("segment", ATTRIBUTES),
+        ("weight", pa.float64()),
         ("trace_id", TRACE_ID),
         ("span_id", SPAN_ID),
     ]

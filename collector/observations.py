@@ -1,6 +1,7 @@
 """OTLP log records to rows of observations, one per observed signal; other log records come beside.
 
-`decode_logs` takes one request body; `collector.records` reads the records that are no observations.
+`decode_logs` takes one request body. A record `andon.observation` is one row, read here; a record `andon.observations`
+holds many as packed columns, which `collector.packed` reads; `collector.records` reads those that are no observations.
 """
 
 from __future__ import annotations
@@ -12,17 +13,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from collector.attributes import KeyValues, columns_of, string_maps
-from collector.columns import (
-    OBSERVATION_ATTRIBUTES,
-    OBSERVATION_EVENT,
-    OBSERVATION_PREFIX,
-    OBSERVATION_SCHEMA,
-    SEGMENT_PREFIX,
-)
+from collector.attributes import KeyValues, columns_of
+from collector.columns import OBSERVATION_ATTRIBUTES, OBSERVATION_EVENT, OBSERVATION_SCHEMA, OBSERVATIONS_EVENT
 from collector.envelope import Envelope, whole
+from collector.packed import read_packed
 from collector.records import decode_records
-from collector.rows import TIME_FAULT, Decoded, as_time, counted, exactly, mask, out_of_time
+from collector.rows import TIME_FAULT, Decoded, counted, exactly, mask, out_of_time
+from collector.signals import (
+    BAD_WEIGHT,
+    Heads,
+    Signals,
+    segments_of,
+    signal_names,
+    signal_pairs,
+    table_of,
+    values_of,
+    weights_of,
+)
 
 _logs = Envelope(ExportLogsServiceRequest.DESCRIPTOR, "resource_logs", "scope_logs", "log_records")
 
@@ -31,7 +38,7 @@ _logs = Envelope(ExportLogsServiceRequest.DESCRIPTOR, "resource_logs", "scope_lo
 def decode_logs(body: bytes, now_nanos: int) -> Decoded:
     """Decode one ExportLogsServiceRequest into rows of `OBSERVATION_SCHEMA`, one per observed signal.
 
-    Records other than `andon.observation` come beside, as rows of `logs`.
+    Records other than `andon.observation` and `andon.observations` come beside, as rows of `logs`.
 
     Raises:
         UndecodableError: the bytes are not such a message.
@@ -45,34 +52,46 @@ def decode_logs(body: bytes, now_nanos: int) -> Decoded:
         records.field("observed_time_unix_nano"),
         records.field("time_unix_nano"),
     )
-    is_observation = mask(pc.equal(records.field("event_name"), OBSERVATION_EVENT))
+    is_row = mask(pc.equal(records.field("event_name"), OBSERVATION_EVENT))
+    is_packed = mask(pc.equal(records.field("event_name"), OBSERVATIONS_EVENT))
     in_time = ~out_of_time(times, now_nanos)
-    others = decode_records(opened, ~is_observation, now_nanos)
-    refused = counted({TIME_FAULT: is_observation & ~in_time})
-    pairs = KeyValues(records.field("attributes"))
-    typed = columns_of(pairs, OBSERVATION_ATTRIBUTES)
-    in_segment = pairs.having_prefix(SEGMENT_PREFIX)
-    segment_keys = pc.utf8_slice_codeunits(pairs.keys, len(SEGMENT_PREFIX))
-    segments = string_maps(pairs.row_of_pair, segment_keys, pairs.text, in_segment, pairs.rows)
-    signal_pairs = np.flatnonzero(
-        pairs.having_prefix(OBSERVATION_PREFIX) & ~in_segment & (is_observation & in_time)[pairs.row_of_pair]
+    others = decode_records(opened, ~is_row & ~is_packed, now_nanos)
+    refused = Counter(others.refused) + Counter(counted({TIME_FAULT: (is_row | is_packed) & ~in_time}))
+    heads = Heads(
+        times.to_numpy(zero_copy_only=False),
+        {
+            "service": opened.resources["service"].take(opened.resource_of),
+            "environment": opened.resources["environment"].take(opened.resource_of),
+            "trace_id": exactly(records.field("trace_id"), 16),
+            "span_id": exactly(records.field("span_id"), 8),
+        },
     )
-    row = pa.array(pairs.row_of_pair[signal_pairs])
-    pair = pa.array(signal_pairs)
-    values = pairs.values.take(pair)
-    number = pc.coalesce(values.field("double_value"), values.field("int_value").cast(pa.float64(), safe=False))
-    has_number = number.is_valid()
-    columns = {
-        "time": as_time(times).take(row),
-        "service": opened.resources["service"].take(opened.resource_of).take(row),
-        "environment": opened.resources["environment"].take(opened.resource_of).take(row),
-        **{name: column.take(row) for name, column in typed.items()},
-        "signal": pc.utf8_slice_codeunits(pairs.keys.take(pair), len(OBSERVATION_PREFIX)),
-        "number": number,
-        "text": pc.if_else(has_number, None, pairs.text.take(pair)),
-        "segment": segments.take(row),
-        "trace_id": exactly(records.field("trace_id"), 16).take(row),
-        "span_id": exactly(records.field("span_id"), 8).take(row),
-    }
-    rows = pa.table([columns[name] for name in OBSERVATION_SCHEMA.names], schema=OBSERVATION_SCHEMA)
-    return Decoded(rows, dict(Counter(refused) + Counter(others.refused)), {"logs": others.rows})
+    tables = [OBSERVATION_SCHEMA.empty_table()]
+    for chosen, read in ((is_row & in_time, _read_rows), (is_packed & in_time, read_packed)):
+        if chosen.any():
+            where = np.flatnonzero(chosen)
+            table, faults = read(heads.take(where), records.field("attributes").take(pa.array(where)))
+            tables.append(table)
+            refused += Counter(faults)
+    return Decoded(pa.concat_tables(tables), dict(refused), {"logs": others.rows})
+
+
+def _read_rows(heads: Heads, attributes: pa.ListArray) -> tuple[pa.Table, dict[str, int]]:
+    """Records of one row each."""
+    pairs = KeyValues(attributes)
+    weights, is_weighed = weights_of(pairs)
+    where = signal_pairs(pairs, is_weighed)
+    record = pairs.row_of_pair[where]
+    number, text = values_of(pairs, where)
+    signals = Signals(
+        record=record,
+        row=np.zeros(len(record), dtype=np.int64),
+        signal=signal_names(pairs.keys.take(pa.array(where))),
+        number=number,
+        text=text,
+        segments=segments_of(pairs),
+        segment=record,
+    )
+    return table_of(heads, columns_of(pairs, OBSERVATION_ATTRIBUTES), weights, signals), counted(
+        {BAD_WEIGHT: ~is_weighed}
+    )

@@ -42,10 +42,10 @@ class Results:
 
 def new_results(options: Sequence[str]) -> Results:
     """Return empty results of this machine and moment."""
-    return Results(machine=_machine(), at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), options=" ".join(options))
+    return Results(machine=machine(), at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), options=" ".join(options))
 
 
-def _machine() -> str:
+def machine() -> str:
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

@@ -21,7 +21,10 @@ from andon import attributes, unstable
 from andon.guard import fault
 from andon.observations import Observation
 from andon.outbox import Outbox, Passing
+from andon.packing import packed_attributes
 from andon.settings import SHUTDOWN_SECONDS
+
+REQUEST_BYTES: Final = 4 * 2**20
 
 
 class _OverheardLines(logging.Filter):
@@ -87,7 +90,7 @@ class SpanSender:
 
 
 class ObservationSender:
-    """Sends observations to one collector, a log record for each row."""
+    """Sends observations to one collector, a log record for each call of `observe`."""
 
     def __init__(
         self,
@@ -104,30 +107,43 @@ class ObservationSender:
         self._exporter = unstable.open_log_exporter(url, headers)
 
     def send(self, items: list[Observation], /) -> str | None:
-        """Deliver in requests of at most `max_records` records."""
-        records = [
-            record
-            for observation in items
-            for record in unstable.log_records(
-                observation.rows(),
-                event_name=attributes.OBSERVATION_EVENT,
-                timestamp_ns=observation.timestamp_ns,
-                span_context=observation.span_context,
-                resource=self._resource,
-                scope=self._scope,
-            )
-        ]
-        for start in range(0, len(records), self._max_records):
+        """Deliver in requests of at most `max_records` records and about `REQUEST_BYTES`."""
+        for request in _requests(items, self._max_records):
+            records = [self._record(observation) for observation in request]
             with overheard.listening_to(self._exporter) as lines:
-                result = self._exporter.export(records[start : start + self._max_records])
+                result = self._exporter.export(records)
             if not unstable.log_export_succeeded(result):
                 return reason_of(self._url, lines)
         return None
+
+    def _record(self, observation: Observation) -> unstable.ReadableLogRecord:
+        packed = bool(observation.columns)
+        return unstable.log_record(
+            packed_attributes(observation) if packed else observation.known_constants(),
+            event_name=attributes.OBSERVATIONS_EVENT if packed else attributes.OBSERVATION_EVENT,
+            timestamp_ns=observation.timestamp_ns,
+            span_context=observation.span_context,
+            resource=self._resource,
+            scope=self._scope,
+        )
 
     def close(self) -> None:
         """Stop retrying."""
         with overheard.listening_to(self._exporter):
             self._exporter.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _requests(observations: list[Observation], max_records: int) -> Iterator[list[Observation]]:
+    request: list[Observation] = []
+    size = 0
+    for observation in observations:
+        if request and (len(request) == max_records or size + observation.size_bytes > REQUEST_BYTES):
+            yield request
+            request, size = [], 0
+        request.append(observation)
+        size += observation.size_bytes
+    if request:
+        yield request
 
 
 class OutboxSpanProcessor(SpanProcessor):

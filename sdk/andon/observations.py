@@ -1,13 +1,14 @@
-"""What a model was given and what it answered, held as columns until the background thread makes rows of it.
+"""What a model was given and what it answered: one row, or rows as packed columns, on the way to the background thread.
 
-Made by `observe` on the host's thread, which only checks lengths and copies lists; values are looked at later, by
-`rows`, on the SDK's thread.
+Made by `observe` on the host's thread, queued, and turned into one log record by the sender: single values are looked
+at there, by the rules of `attribute_value`.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from numbers import Integral, Real
+from sys import getsizeof
 from typing import Any, TypeAlias
 
 from opentelemetry.trace import SpanContext
@@ -18,43 +19,63 @@ from andon.notices import warn_once
 Value: TypeAlias = str | int | float | bool
 
 _INT64_MAX = 2**63 - 1
+_SMALL = {float, int, bool, str, type(None)}
+_SMALL_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """A column whose packing is left to the background, since it takes a look at each value.
+
+    Attributes:
+        size_bytes: memory that the list and its values take.
+    """
+
+    values: list[Any]
+    size_bytes: int
+
+    @property
+    def packed_bytes(self) -> int:
+        """About what it takes packed: an object takes some four times the place of a number or a short text."""
+        return self.size_bytes // 4
+
+    @classmethod
+    def of(cls, values: list[Any], kinds: Set[type]) -> "Unpacked":
+        """Return `values`, whose types are `kinds`, with what they take."""
+        if kinds <= _SMALL:
+            inside = _SMALL_BYTES * len(values)
+            if str in kinds:
+                inside += sum(map(getsizeof, [value for value in values if type(value) is str]))
+        else:
+            inside = sum(map(getsizeof, values))
+        return cls(values, getsizeof(values) + inside)
+
+
+Packed: TypeAlias = bytes | Unpacked
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One call of `observe`: `count` rows.
+    """One log record: a row (without columns), or `count` rows.
 
     Attributes:
         constants: values by attribute name, the same in every row.
-        columns: lists of `count` values by attribute name.
-        timestamp_ns: UTC nanoseconds.
+        columns: for each attribute name `count` values.
+        timestamp_ns: UTC nanoseconds of the first row; each further row counts as one nanosecond later.
+        size_bytes: memory that it takes while it waits.
     """
 
     count: int
     constants: Mapping[str, object]
-    columns: Mapping[str, list[Any]]
+    columns: Mapping[str, Packed]
     timestamp_ns: int
     span_context: SpanContext
+    size_bytes: int
 
-    def rows(self) -> list[dict[str, Value]]:
-        """Return the attributes of each row; what is unknown (None, NaN) is absent."""
-        return list(self._rows())
-
-    def _rows(self) -> Iterator[dict[str, Value]]:
-        constants = dict(_known(self.constants.items()))
-        names = list(self.columns)
-        if not names:
-            yield constants
-            return
-        for values in zip(*self.columns.values(), strict=True):
-            yield {**constants, **dict(_known(zip(names, values, strict=True)))}
-
-
-def _known(pairs: Any) -> Iterator[tuple[str, Value]]:
-    for name, value in pairs:
-        checked = attribute_value(name, value)
-        if checked is not None:
-            yield name, checked
+    def known_constants(self) -> dict[str, Value]:
+        """Return the constants as attributes; what is unknown (None, NaN) is absent."""
+        checked = ((name, attribute_value(name, value)) for name, value in self.constants.items())
+        return {name: value for name, value in checked if value is not None}
 
 
 def attribute_value(name: str, value: object) -> Value | None:

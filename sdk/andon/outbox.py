@@ -48,6 +48,7 @@ class Outbox(Generic[T]):
         what: the plural that a log line calls the items by.
         open_sender: makes the connection; called in the background, and again in each forked child.
         weigh: how much of `limits.max_items` one item takes; None: one.
+        measure: how many of `limits.max_bytes` one item takes; asked several times, with the same answer. None: none.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class Outbox(Generic[T]):
         open_sender: Callable[[], Sender[T]],
         losses: LossLog,
         weigh: Callable[[T], int] | None = None,
+        measure: Callable[[T], int] | None = None,
     ) -> None:
+        self.limits: Final = limits
         self._what = what
-        self._limits = limits
         self._open_sender = open_sender
         self._losses = losses
         self._weigh = weigh
+        self._measure = measure
         self._closing = False
         self._start_empty()
         _open_outboxes.add(self)
@@ -73,36 +76,41 @@ class Outbox(Generic[T]):
         self._changed = threading.Condition(self._lock)
         self._items: deque[T] = deque()
         self._size = 0
+        self._bytes = 0
         self._displaced = 0
         self._in_flight = 0
         self._urgent = False
+        self._last_try = False
         self._abandoned = False
         self._sender: Sender[T] | None = None
         self._worker: threading.Thread | None = None
 
     def put(self, item: T) -> bool:
         """Queue `item`; the oldest go when there is no room. False when it can never fit, or the outbox is closed."""
-        weigh = self._weigh
+        weigh, measure = self._weigh, self._measure
         weight = 1 if weigh is None else weigh(item)
+        size = 0 if measure is None else measure(item)
         # The lock itself, not the condition around it: this is the one step that the host's threads take.
         with self._lock:
-            if self._closing or weight > self._limits.max_items:
+            if self._closing or weight > self.limits.max_items or size > self.limits.max_bytes:
                 return False
-            while self._size + weight > self._limits.max_items:
-                oldest = self._weight_of(self._items.popleft())
-                self._size -= oldest
-                self._displaced += oldest
+            while self._size + weight > self.limits.max_items or self._bytes + size > self.limits.max_bytes:
+                self._displaced += self._take_oldest()[1]
             self._items.append(item)
             self._size += weight
+            self._bytes += size
             if self._worker is None:
                 self._start_worker()
-            if self._size >= self._limits.max_batch and not self._urgent:
+            if self._size >= self.limits.max_batch and not self._urgent:
                 self._urgent = True
                 self._changed.notify_all()
         return True
 
     def _weight_of(self, item: T) -> int:
         return 1 if self._weigh is None else self._weigh(item)
+
+    def _size_of(self, item: T) -> int:
+        return 0 if self._measure is None else self._measure(item)
 
     def flush(self, timeout_seconds: float) -> bool:
         """Send what is queued now; True when all of it has left (delivered or counted as lost) in time."""
@@ -127,11 +135,18 @@ class Outbox(Generic[T]):
             left = self._size + self._in_flight + self._displaced
             self._abandoned = True
             self._items.clear()
-            self._size = self._displaced = 0
+            self._size = self._bytes = self._displaced = 0
         if left:
             self._losses.add(Loss.EXPORT, left, f"{left} {self._what} were not sent before the shutdown's deadline")
         if self._sender is not None:
             self._sender.close()
+
+    def _take_oldest(self) -> tuple[T, int]:
+        item = self._items.popleft()
+        weight = self._weight_of(item)
+        self._size -= weight
+        self._bytes -= self._size_of(item)
+        return item, weight
 
     def _is_idle(self) -> bool:
         return self._abandoned or not (self._items or self._in_flight)
@@ -157,16 +172,15 @@ class Outbox(Generic[T]):
     def _next_batch(self) -> list[T] | None:
         with self._changed:
             if not self._closing and not self._urgent:
-                self._changed.wait(self._limits.delay_seconds)
+                self._changed.wait(self.limits.delay_seconds)
             batch: list[T] = []
             weight = 0
-            while self._items and weight < self._limits.max_batch:
-                item = self._items.popleft()
-                weight += self._weight_of(item)
+            while self._items and weight < self.limits.max_batch:
+                item, its_weight = self._take_oldest()
+                weight += its_weight
                 batch.append(item)
-            self._size -= weight
             self._in_flight = weight
-            self._urgent = self._size >= self._limits.max_batch or (self._urgent and bool(self._items))
+            self._urgent = self._size >= self.limits.max_batch or (self._urgent and bool(self._items))
             return None if self._abandoned or (self._closing and not batch) else batch
 
     def _open(self) -> str | None:
@@ -189,11 +203,17 @@ class Outbox(Generic[T]):
     def _keep(self, batch: list[T], reason: str) -> bool:
         """Put a batch back that the collector may take later, as far as there is room; False when there is no later."""
         with self._changed:
-            if self._closing or self._abandoned:
+            # What was on its way when the closing began has one more try.
+            if self._abandoned or (self._closing and self._last_try):
                 return False
-            while batch and self._size + (weight := self._weight_of(batch[-1])) <= self._limits.max_items:
+            self._last_try = self._closing
+            while batch:
+                weight, size = self._weight_of(batch[-1]), self._size_of(batch[-1])
+                if self._size + weight > self.limits.max_items or self._bytes + size > self.limits.max_bytes:
+                    break
                 self._items.appendleft(batch.pop())
                 self._size += weight
+                self._bytes += size
             lost = sum(map(self._weight_of, batch)) + self._displaced
             self._displaced = self._in_flight = 0
             self._urgent = False
@@ -212,7 +232,7 @@ class Outbox(Generic[T]):
                 # A collector that is away keeps nobody waiting at exit for each further batch.
                 lost += self._size
                 self._items.clear()
-                self._size = 0
+                self._size = self._bytes = 0
             displaced, self._displaced = self._displaced, 0
             abandoned = self._abandoned
         # Told outside the lock, which the host's threads take; and before a flush returns.

@@ -26,6 +26,7 @@ from andon.metering import Meter, Sender, Sink
 from andon.notices import log, losses, warn_once
 from andon.observations import Observation
 from andon.outbox import Outbox
+from andon.sampling import RowBudget
 from andon.settings import SHUTDOWN_SECONDS, Settings, is_disabled
 
 SCOPE_NAME: Final = "andon"
@@ -70,6 +71,7 @@ class Runtime:
         self.observations: Outbox[Observation] | None = None
         self.meter: Meter | None = None
         self.mask: Mask | None = None
+        self.row_budget = RowBudget(rows_per_second=0)
         self.off = is_disabled(os.environ)  # on purpose: nobody has to be told
         self.state = State.OFF if self.off else State.NEW
         self._lock = threading.Lock()
@@ -97,6 +99,7 @@ class Runtime:
             if provider is self._own_provider or settings.endpoint_given:
                 self._add_export(provider, settings)
             resource = getattr(provider, "resource", None) or process_resource(settings.resource)
+            self.row_budget = RowBudget(settings.observed_rows_per_second)
             self.observations = self._observation_outbox(settings, resource)
             self.meter = self._meter(settings, resource)
             self.mask = mask
@@ -205,7 +208,14 @@ class Runtime:
         def open_sender() -> ObservationSender:
             return ObservationSender(settings.logs_url, settings.headers, resource, scope, limits.max_batch)
 
-        return Outbox("observations", limits, open_sender, losses, weigh=lambda observation: observation.count)
+        return Outbox(
+            "observations",
+            limits,
+            open_sender,
+            losses,
+            weigh=lambda observation: observation.count,
+            measure=lambda observation: observation.size_bytes,
+        )
 
     def _meter(self, settings: Settings, resource: Resource) -> Meter:
         scope = InstrumentationScope(SCOPE_NAME, SDK_VERSION, SCHEMA_URL)

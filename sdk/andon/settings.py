@@ -4,8 +4,9 @@ Pure: takes the arguments and a mapping of environment variables, returns a froz
 compression and certificates from `OTEL_EXPORTER_OTLP_*` are read by the OpenTelemetry exporter itself.
 """
 
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -31,11 +32,14 @@ class QueueLimits:
     max_items: int
     max_batch: int
     delay_seconds: float
+    max_bytes: int = sys.maxsize
 
 
 SPAN_QUEUE: Final = QueueLimits(max_items=2048, max_batch=512, delay_seconds=1.0)
-OBSERVATION_QUEUE: Final = QueueLimits(max_items=20_000, max_batch=512, delay_seconds=1.0)
 METRIC_INTERVAL_MS: Final = 60_000
+OBSERVATION_BYTES: Final = 32 * 2**20
+OBSERVATION_QUEUE: Final = QueueLimits(max_items=20_000, max_batch=512, delay_seconds=1.0, max_bytes=OBSERVATION_BYTES)
+OBSERVED_ROWS_PER_SECOND: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,8 @@ class Settings:
     resource: Mapping[str, str]
     spans: QueueLimits
     observations: QueueLimits
-    metric_interval_seconds: float
+    metric_interval_seconds: float = METRIC_INTERVAL_MS / 1000
+    observed_rows_per_second: int = OBSERVED_ROWS_PER_SECOND
 
 
 def is_disabled(env: Mapping[str, str]) -> bool:
@@ -87,7 +92,11 @@ def resolve(
         headers=headers,
         resource={name: value for name, value in resource.items() if value},
         spans=_limits(env, "OTEL_BSP", SPAN_QUEUE),
-        observations=_limits(env, "OTEL_BLRP", OBSERVATION_QUEUE),
+        observations=replace(
+            _limits(env, "OTEL_BLRP", OBSERVATION_QUEUE),
+            max_bytes=_positive(env, "ANDON_OBSERVE_MAX_BYTES", OBSERVATION_BYTES),
+        ),
+        observed_rows_per_second=_whole(env, "ANDON_OBSERVE_ROWS_PER_SECOND", OBSERVED_ROWS_PER_SECOND),
         metric_interval_seconds=_positive(env, "OTEL_METRIC_EXPORT_INTERVAL", METRIC_INTERVAL_MS) / 1000,
     )
 
@@ -120,10 +129,16 @@ def _limits(env: Mapping[str, str], prefix: str, default: QueueLimits) -> QueueL
 
 
 def _positive(env: Mapping[str, str], name: str, default: int) -> int:
+    return _whole(env, name, default, least=1, allowed="a whole number above 0")
+
+
+def _whole(
+    env: Mapping[str, str], name: str, default: int, least: int = 0, allowed: str = "a whole number, 0 or above"
+) -> int:
     text = env.get(name, "").strip()
     if not text:
         return default
-    if text.isdecimal() and int(text) > 0:
+    if text.isdecimal() and int(text) >= least:
         return int(text)
-    log.warning("%s=%r is ignored, %d is used; allowed: a whole number above 0", name, text, default)
+    log.warning("%s=%r is ignored, %d is used; allowed: %s", name, text, default, allowed)
     return default

@@ -4,7 +4,7 @@ Its logs API is still spelled with an underscore, and so are the key that mutes 
 variable. When one of them moves, this is the file that changes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextvars import Token
 from typing import Any
 
@@ -13,7 +13,7 @@ from opentelemetry._logs import LogRecord
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk._logs import ReadableLogRecord as ReadableLogRecord
 from opentelemetry.sdk._logs.export import LogRecordExportResult
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -64,31 +64,27 @@ def open_log_exporter(url: str, headers: Mapping[str, str] | None) -> OTLPLogExp
     return OTLPLogExporter(endpoint=url, headers=dict(headers) if headers else None)
 
 
-def log_records(
-    rows: Sequence[Mapping[str, Any]],
+def log_record(
+    record_attributes: Mapping[str, Any],
     *,
     event_name: str,
     timestamp_ns: int,
     span_context: SpanContext,
     resource: Resource,
     scope: InstrumentationScope,
-) -> list[ReadableLogRecord]:
-    """Return one exportable log record for each row of attributes, all of one moment and one span."""
-    context = set_span_in_context(NonRecordingSpan(span_context), Context())
-    return [
-        ReadableLogRecord(
-            LogRecord(
-                timestamp=timestamp_ns,
-                observed_timestamp=timestamp_ns,
-                context=context,
-                event_name=event_name,
-                attributes=row,
-            ),
-            resource,
-            scope,
-        )
-        for row in rows
-    ]
+) -> ReadableLogRecord:
+    """Return an exportable log record of one moment and one span; attributes may be bytes."""
+    return ReadableLogRecord(
+        LogRecord(
+            timestamp=timestamp_ns,
+            observed_timestamp=timestamp_ns,
+            context=set_span_in_context(NonRecordingSpan(span_context), Context()),
+            event_name=event_name,
+            attributes=record_attributes,
+        ),
+        resource,
+        scope,
+    )
 
 
 def log_export_succeeded(result: object) -> bool:

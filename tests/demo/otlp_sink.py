@@ -13,6 +13,8 @@ from typing import Any
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.packed_rows import rows_of
+
 
 @dataclass(frozen=True)
 class SeenSpan:
@@ -73,8 +75,9 @@ class OtlpSink:
             for resource_logs in ExportLogsServiceRequest.FromString(body).resource_logs:
                 for scope_logs in resource_logs.scope_logs:
                     for record in scope_logs.log_records:
-                        assert record.event_name == "andon.observation"
-                        self.observations.append(_values(record.attributes))
+                        found = _values(record.attributes)
+                        packed = {"andon.observation": False, "andon.observations": True}[record.event_name]
+                        self.observations += rows_of(found) if packed else [found]
 
     def named(self, name: str) -> list[SeenSpan]:
         return [span for span in list(self.spans) if span.name == name]

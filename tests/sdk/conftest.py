@@ -21,7 +21,9 @@ from andon.metering import Meter
 from andon.notices import Loss, losses
 from andon.observations import Observation
 from andon.outbox import Outbox
+from andon.packing import packed_attributes
 from andon.runtime import State, runtime
+from andon.sampling import RowBudget
 from andon.settings import QueueLimits
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -29,6 +31,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from tests.packed_rows import rows_of
 
 
 class Recorded:
@@ -70,7 +74,12 @@ class Recorded:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """Attributes of every observed row."""
-        return [row for observation in self.observations for row in observation.rows()]
+        return [row for observation in self.observations for row in rows_of_observation(observation)]
+
+
+def rows_of_observation(observation: Observation) -> list[dict[str, Any]]:
+    """Attributes of the rows of one record."""
+    return rows_of(packed_attributes(observation)) if observation.columns else [observation.known_constants()]
 
 
 class Basket:
@@ -99,12 +108,20 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorded]:
     provider = TracerProvider(id_generator=OwnIdGenerator(), shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     basket = Basket()
-    limits = QueueLimits(max_items=1000, max_batch=100, delay_seconds=60)
-    outbox: Outbox[Observation] = Outbox("observations", limits, lambda: basket, losses, weigh=lambda item: item.count)
+    limits = QueueLimits(max_items=1000, max_batch=100, delay_seconds=60, max_bytes=2**20)
+    outbox: Outbox[Observation] = Outbox(
+        "observations",
+        limits,
+        lambda: basket,
+        losses,
+        weigh=lambda item: item.count,
+        measure=lambda item: item.size_bytes,
+    )
     monkeypatch.setattr(runtime, "tracer", provider.get_tracer("andon"))
     monkeypatch.setattr(runtime, "observations", outbox)
     meter = Meter(60, None, losses)
     monkeypatch.setattr(runtime, "meter", meter)
+    monkeypatch.setattr(runtime, "row_budget", RowBudget(0))
     monkeypatch.setattr(runtime, "state", State.RUNNING)
     faults = losses.total(Loss.FAULT)
     yield Recorded(exporter, outbox, basket, meter)

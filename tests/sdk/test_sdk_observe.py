@@ -1,4 +1,4 @@
-"""Observations: one record a row, in the place where they were made, with unknown left out."""
+"""Observations: what a row or a column says, in the place where it was made, with unknown left out."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import andon
 import pytest
 from andon.notices import Loss, losses
 from andon.observations import attribute_value
+from andon.packing import pack_values
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.packed_rows import values_of
 
 AT = "andon.observation."
 
@@ -36,7 +39,7 @@ def test_one_call_is_one_record_in_the_current_pipeline_stage_and_run(recorded: 
     span = recorded.span("score")
     (observation,) = recorded.observations
     assert observation.span_context == span.context
-    assert observation.rows() == [
+    assert recorded.rows == [
         {
             "gen_ai.request.model": "fraud-2",
             "andon.pipeline": "fraud",
@@ -99,16 +102,6 @@ def test_no_rows_are_no_records(recorded: Any) -> None:
     assert recorded.rows == []
 
 
-def test_a_call_that_never_fits_is_counted_and_said(
-    recorded: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(losses, "_last_line", {})
-    before = losses.total(Loss.REJECTED)
-    andon.observe(features={"a": [0] * 1001})  # the queue of these tests holds 1000 rows
-    assert losses.total(Loss.REJECTED) == before + 1001
-    assert "1001 rows in one call exceed OTEL_BLRP_MAX_QUEUE_SIZE" in caplog.text
-
-
 @pytest.mark.parametrize(
     ("given_value", "sent"),
     [
@@ -136,18 +129,29 @@ def test_a_value_of_no_use_is_left_out_and_named(recorded: Any, caplog: pytest.L
     assert f"{AT}feature.when=datetime.date(2026, 1, 2) is left out" in caplog.text
 
 
-columns = st.integers(0, 8).flatmap(
+values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.decimals(allow_nan=False, allow_infinity=False, places=2),
+    st.sampled_from(["lone \ud800 surrogate", 2**63, -(2**63), 10**400]),
+)
+tables = st.integers(1, 8).flatmap(
     lambda n: st.dictionaries(
-        st.text(min_size=1, max_size=5), st.lists(st.floats(allow_nan=False), min_size=n, max_size=n), min_size=1
+        st.sampled_from([AT + "feature.x", AT + "feature.y", AT + "prediction", AT + "segment.s"]),
+        st.lists(values, min_size=n, max_size=n) | st.lists(st.floats() | st.none(), min_size=n, max_size=n),
+        min_size=1,
     )
 )
 
 
-@given(columns)
-def test_columns_and_rows_say_the_same(table: dict[str, list[float]]) -> None:
-    from andon.observations import Observation
-    from opentelemetry.trace import INVALID_SPAN_CONTEXT
-
-    count = len(next(iter(table.values())))
-    rows = Observation(count, {}, table, 0, INVALID_SPAN_CONTEXT).rows()
-    assert {name: [row[name] for row in rows] for name in table} == table
+@given(tables)
+def test_a_packed_column_says_what_the_attributes_of_its_rows_would(table: dict[str, list[Any]]) -> None:
+    for name, column in table.items():
+        expected = [attribute_value(name, value) for value in column]
+        expected = [float(value) if type(value) is int else value for value in expected]
+        found = values_of(pack_values(name, column), len(column))
+        assert found == expected
+        assert list(map(type, found)) == list(map(type, expected))

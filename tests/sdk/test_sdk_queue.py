@@ -165,6 +165,26 @@ def test_closing_tries_what_waits_once_more(far: Far, losses: LossLog) -> None:
     assert far.closed.is_set()
 
 
+def test_what_fails_while_the_closing_begins_is_tried_once_more(losses: LossLog) -> None:
+    class Flaky(Far):
+        """Fails once, and is back."""
+
+        def send(self, items: list[Any], /) -> str | None:
+            super().send(items)
+            return Passing("away") if len(self.sent) == 1 else None
+
+    far = Flaky()
+    far.go.clear()
+    box = outbox(far, losses)
+    box.put("a")
+    box.start_closing()
+    assert far.busy.wait(10)
+    far.go.set()
+    box.finish_closing(time.monotonic() + 10)
+    assert far.sent == ["a", "a"]
+    assert losses.total(Loss.EXPORT) == 0
+
+
 def test_a_far_end_that_raises_is_a_failed_delivery(losses: LossLog, caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Far):
         def send(self, items: list[Any], /) -> str | None:

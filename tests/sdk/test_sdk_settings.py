@@ -53,8 +53,16 @@ def test_queue_bounds_come_from_the_standard_variables() -> None:
     }
     settings = resolve(env)
     assert settings.spans == QueueLimits(max_items=100, max_batch=100, delay_seconds=0.25)
-    assert settings.observations == QueueLimits(max_items=7, max_batch=7, delay_seconds=1.0)
+    assert settings.observations == QueueLimits(max_items=7, max_batch=7, delay_seconds=1.0, max_bytes=32 * 2**20)
     assert (resolve({}).spans, resolve({}).observations) == (SPAN_QUEUE, OBSERVATION_QUEUE)
+
+
+def test_the_bounds_of_observations_have_variables_of_their_own(caplog: pytest.LogCaptureFixture) -> None:
+    settings = resolve({"ANDON_OBSERVE_MAX_BYTES": "1000", "ANDON_OBSERVE_ROWS_PER_SECOND": "0"})
+    assert (settings.observations.max_bytes, settings.observed_rows_per_second) == (1000, 0)
+    assert resolve({}).observed_rows_per_second == 2000
+    assert resolve({"ANDON_OBSERVE_ROWS_PER_SECOND": "-5"}).observed_rows_per_second == 2000
+    assert "ANDON_OBSERVE_ROWS_PER_SECOND='-5' is ignored, 2000 is used; allowed: a whole number, 0 or" in caplog.text
 
 
 def test_a_bound_that_is_no_number_is_said_and_the_default_holds(caplog: pytest.LogCaptureFixture) -> None:

@@ -61,6 +61,17 @@ def test_an_older_telemetry_store_gets_what_is_new_and_keeps_what_it_holds(empty
     ]
 
 
+def test_observations_stored_before_weights_stand_for_themselves(empty_telemetry: TelemetryStore) -> None:
+    upgrade(empty_telemetry.engine, "telemetry", to="0001")
+    values = "'2026-11-01 12:00:00', 'score', map('country', 'SE')"
+    empty_telemetry.execute(f"INSERT INTO observations (time, signal, segment, number) VALUES ({values}, 0.5)")
+    upgrade(empty_telemetry.engine, "telemetry")
+    named = "(time, signal, segment, number, weight)"
+    empty_telemetry.execute(f"INSERT INTO observations {named} VALUES ({values}, 0.6, 3)")
+    found = empty_telemetry.rows("SELECT number, weight, segment['country'] AS se FROM observations ORDER BY number")
+    assert [tuple(row.values()) for row in found] == [(0.5, 1.0, "SE"), (0.6, 3.0, "SE")]
+
+
 def test_a_migration_that_fails_halfway_leaves_the_store_as_it_was(tmp_path: Path) -> None:
     store = ControlStore(f"sqlite:///{tmp_path / 'control.sqlite'}")
     upgrade(store.engine, "control", to="0003")

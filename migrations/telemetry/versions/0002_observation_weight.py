@@ -1,0 +1,16 @@
+"""How many observed rows a stored one stands for; what was stored before stands for itself."""
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Add the column; a default costs nothing for what is stored."""
+    op.execute("ALTER TABLE observations ADD COLUMN weight Float64 DEFAULT 1 AFTER segment")
+
+
+def downgrade() -> None:
+    """Drop the column."""
+    op.execute("ALTER TABLE observations DROP COLUMN weight")
