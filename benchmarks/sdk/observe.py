@@ -35,8 +35,8 @@ from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from benchmarks.sdk.results import machine
 from benchmarks.sdk.queue_memory import FILLS
+from benchmarks.sdk.results import machine
 
 ROWS = 10_000
 NUMBERS = 20
