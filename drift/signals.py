@@ -49,7 +49,8 @@ GROUP BY trace_id, span_id
 """
 
 # Observations: a retried export repeats time, span and value, and counts once. Without a span nothing tells a repeat
-# from two equal observations of one moment, so those count as often as they are stored.
+# from two equal observations of one moment, so those count as often as they are stored. The column `weight`, how many
+# rows a sampled one stands for, is left aside: it is no evidence, and would make a detector too sure.
 _OBSERVATIONS = """
 SELECT toUnixTimestamp64Micro(time) AS at, number AS value,
        if(reinterpretAsUInt64(span_id) = 0, count(), 1) AS weight, toUInt8(isNotNull(text)) AS is_text

@@ -11,6 +11,7 @@ import threading
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import andon
 import numpy as np
@@ -23,6 +24,8 @@ from andon.settings import OBSERVATION_QUEUE
 
 MIB = 2**20
 COLUMNS = 25
+
+Fill = Callable[[], None]
 
 
 class Stuck:
@@ -40,39 +43,47 @@ class Stuck:
         return
 
 
-def _single_rows() -> None:
-    for _ in range(25_000):
-        andon.observe(model="m", features={f"n{i}": random.random() for i in range(COLUMNS)}, score=random.random())
+def _single_rows() -> Fill:
+    def fill() -> None:
+        for _ in range(25_000):
+            features = {f"n{i}": random.random() for i in range(COLUMNS)}
+            andon.observe(model="m", features=features, score=random.random())
+
+    return fill
 
 
-def _long_texts() -> None:
-    for n in range(25_000):
-        andon.observe(model="m", features={"text": f"{n:08d}" * 500})
+def _long_texts() -> Fill:
+    def fill() -> None:
+        for n in range(25_000):
+            andon.observe(model="m", features={"text": f"{n:08d}" * 500})
+
+    return fill
 
 
-def _batches() -> None:
-    rng = np.random.default_rng(1)
-    for _ in range(30):
-        andon.observe(model="m", features={f"n{i}": rng.standard_normal(1000) for i in range(COLUMNS)})
+def _batches(of: Callable[[], Any], calls: int) -> Fill:
+    features = {f"n{i}": of() for i in range(COLUMNS)}  # the host's own, made before anything is measured
+
+    def fill() -> None:
+        for _ in range(calls):
+            andon.observe(model="m", features=features)
+
+    return fill
 
 
-def _mixed_batches() -> None:
-    for _ in range(30):
-        mixed = [random.choice([random.random(), "some text", None, 7]) for _ in range(1000)]
-        andon.observe(model="m", features={f"n{i}": mixed[i:] + mixed[:i] for i in range(COLUMNS)})
+def _numbers(rows: int) -> Any:
+    return np.random.default_rng(1).standard_normal(rows)
 
 
-def _large_batch() -> None:
-    rng = np.random.default_rng(1)
-    andon.observe(model="m", features={f"n{i}": rng.standard_normal(400_000) for i in range(COLUMNS)})
+def _mixed() -> list[object]:
+    return [random.choice([random.random(), "some text", None, 7]) for _ in range(1000)]
 
 
-FILLS: dict[str, Callable[[], None]] = {
+FILLS: dict[str, Callable[[], Fill]] = {
     f"single rows of {COLUMNS} numbers": _single_rows,
     "single rows of 4 kB of text": _long_texts,
-    f"batches of 1000 x {COLUMNS} numbers": _batches,
-    f"batches of 1000 x {COLUMNS} mixed lists": _mixed_batches,
-    f"one batch of 400 000 x {COLUMNS} numbers": _large_batch,
+    f"batches of 1000 x {COLUMNS} numbers": lambda: _batches(lambda: _numbers(1000), 30),
+    f"batches of 1000 x {COLUMNS} mixed lists": lambda: _batches(_mixed, 30),
+    f"one batch of 400 000 x {COLUMNS} numbers": lambda: _batches(lambda: _numbers(400_000), 1),
 }
 
 
@@ -87,11 +98,12 @@ def main() -> None:
     andon.observe(features={"first": 1.0})
     outbox.flush(0.0)
     stuck.taken.wait(30)  # from now on everything stays in the queue
+    observe_all = FILLS[fill]()
     before = _resident()
     if trace == "traced":
         tracemalloc.start()
-    FILLS[fill]()
-    measured = tracemalloc.get_traced_memory()[0] if trace == "traced" else _resident() - before
+    observe_all()
+    measured = tracemalloc.get_traced_memory()[1] if trace == "traced" else _resident() - before
     held = list(outbox._items)
     rows = sum(item.count for item in held)
     print(rows, sum(item.size_bytes for item in held) / MIB, measured / MIB)

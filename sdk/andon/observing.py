@@ -29,6 +29,8 @@ Fields: TypeAlias = Mapping[str, Value | Column | None] | Any
 """Values or columns by name: a mapping, a pandas or polars data frame, or an Arrow table."""
 
 MAX_RECORD_ROWS: Final = 10_000
+_RECORDS_IN_QUEUE: Final = 8
+"""A full queue gives up a whole record for one row: it holds at least so many."""
 MAX_RECORD_BYTES: Final = 4 * 2**20
 _EXPANDED_BYTES: Final = 96 * 2**20
 _EXPANDED_VALUE_BYTES: Final = 160
@@ -128,12 +130,13 @@ def _keep(
     span_context = trace.get_current_span().get_span_context()
     most = outbox.limits.max_bytes
     fixed = _ROW_BYTES + sys.getsizeof(constants) + sum(map(sys.getsizeof, constants.values()))
+    most_rows = max(1, min(MAX_RECORD_ROWS, outbox.limits.max_items // _RECORDS_IN_QUEUE))
     pieces: list[_Piece] = []
     while kept:
         if kept < count:
             chosen = budget.choose(count, kept)
             columns = {name: column.take(chosen) for name, column in columns.items()}
-        pieces = list(_pieces(constants, columns, kept)) if columns else [_Piece(0, 1, {}, 0)]
+        pieces = list(_pieces(constants, columns, kept, most_rows)) if columns else [_Piece(0, 1, {}, 0)]
         size = sum(fixed + piece.size_bytes for piece in pieces)
         if size <= most:
             break
@@ -160,11 +163,13 @@ class _Piece(NamedTuple):
     size_bytes: int
 
 
-def _pieces(constants: Mapping[str, object], columns: Mapping[str, ColumnOfRows], count: int) -> Iterator[_Piece]:
+def _pieces(
+    constants: Mapping[str, object], columns: Mapping[str, ColumnOfRows], count: int, most_rows: int
+) -> Iterator[_Piece]:
     """Cut columns so that no record is too large, neither as it is sent nor as what a collector unfolds it to."""
     told = sum(len(text) for text in constants.values() if isinstance(text, str))
     expanded = (len(columns) + len(constants)) * (_EXPANDED_VALUE_BYTES + told)
-    step = max(1, min(MAX_RECORD_ROWS, _EXPANDED_BYTES // expanded))
+    step = max(1, min(most_rows, _EXPANDED_BYTES // expanded))
     waiting = [(start, min(start + step, count)) for start in range(0, count, step)][::-1]
     while waiting:
         start, end = waiting.pop()

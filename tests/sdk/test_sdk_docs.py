@@ -13,6 +13,8 @@ from andon import attributes
 from andon.activation import CONTENT_SWITCHES
 from andon.gpu import metrics
 
+from tests.peers import require
+
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs/sdk.md").read_text()
 README = (ROOT / "sdk/README.md").read_text()
@@ -90,3 +92,21 @@ def test_the_benchmark_runs(run_program: Any, monkeypatch: pytest.MonkeyPatch, t
     recorded = {(cost["way"], cost["shape"]): cost["attributes"] for cost in json.loads(results.read_text())["costs"]}
     for shape in ("sync", "async", "stream of 100"):
         assert recorded["plain", shape] == recorded["andon", shape] != []
+
+
+def test_the_benchmark_of_observe_runs(run_program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    require("polars", "in the development environment: uv sync")
+    monkeypatch.chdir(ROOT)
+    done = run_program(
+        "import runpy, sys; sys.argv = ['observe', '--quick']\n"
+        "runpy.run_module('benchmarks.sdk.observe', run_name='__main__')"
+    )
+    for container in ("lists", "numpy", "pandas DataFrame", "Arrow Table", "polars DataFrame"):
+        assert f"\n{container} " in done.stdout
+    full = [line for line in done.stdout.splitlines() if line.startswith(("single rows", "batches", "one batch"))]
+    for line in full:
+        held, counted, traced = (float(part) for part in line.split()[-4:-1])
+        assert held <= 20_000
+        assert counted <= 32
+        assert traced < counted + 5  # sampling a large batch takes some for a moment
+    assert len(full) == 5

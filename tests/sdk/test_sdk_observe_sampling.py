@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import random
 from collections import Counter
 from typing import Any
@@ -118,6 +119,35 @@ def test_the_hosts_seed_changes_nothing() -> None:
         random.seed(0)
         drawn.append(RowBudget(1).choose(10**6, 20))
     assert drawn[0] != drawn[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_child_forked_while_the_budget_is_in_use_goes_on_with_choices_of_its_own(run_program: Any) -> None:
+    done = run_program(
+        """
+import os, threading
+from andon.sampling import RowBudget
+budget = RowBudget(rows_per_second=1)
+held, go = threading.Event(), threading.Event()
+def hold():
+    with budget._lock:
+        held.set()
+        go.wait(30)
+threading.Thread(target=hold).start()
+held.wait(30)
+read, write = os.pipe()
+child = os.fork()
+if child == 0:
+    os.write(write, repr((budget.share("m", 5, 10), list(budget.choose(10**9, 2)))).encode())
+    os._exit(0)
+go.set()
+os.waitpid(child, 0)
+said = os.read(read, 1000).decode()
+assert said.startswith("(Share(kept=5, weight=1.0)"), said
+assert str(list(budget.choose(10**9, 2))) not in said
+"""
+    )
+    assert done.stderr == ""
 
 
 def test_what_is_pending_is_bounded(clock: Clock) -> None:

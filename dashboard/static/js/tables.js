@@ -12,6 +12,7 @@ const COLUMNS = {
   calls: [quantity("calls"), count],
   errors: [quantity("errors"), count],
   "tps.output": [(row) => row.quantities?.tps?.output, amount],
+  "tps.input": [(row) => row.quantities?.tps?.input, amount],
   input_tokens: [quantity("input_tokens"), amount],
   output_tokens: [quantity("output_tokens"), amount],
   cached_share: [quantity("cached_share"), percent],
