@@ -43,7 +43,7 @@ class SupportRag:
         self._engine = engine
         self._conditions = conditions
 
-    @andon.pipeline("support-rag")
+    @andon.pipeline("support-rag", kind="inference", domain="support")
     async def run(self, rng: Random) -> str:
         """Answer one question.
 
@@ -99,7 +99,7 @@ class DocSummaries:
         self._engine = engine
         self._conditions = conditions
 
-    @andon.pipeline("doc-summaries")
+    @andon.pipeline("doc-summaries", kind="batch_inference", domain="knowledge")
     async def run(self, rng: Random) -> tuple[str, str]:
         """Summarise one document.
 
@@ -147,7 +147,7 @@ class Ingest:
         self._documents = documents
         self._engine = engine
 
-    @andon.pipeline("ingest")
+    @andon.pipeline("ingest", kind="ingest", domain="knowledge")
     def run(self, rng: Random) -> list[Vector]:
         """Embed one batch of documents.
 
@@ -172,7 +172,10 @@ class Ingest:
     @andon.stage("parse")
     def parse(self, raw: Sequence[bytes]) -> list[str]:
         """Return the documents as text."""
-        return [document.decode("utf-8") for document in raw]
+        andon.record_tokens(rows_in=len(raw), bytes_in=sum(map(len, raw)))
+        texts = [document.decode("utf-8") for document in raw]
+        andon.record_tokens(rows_out=len(texts))
+        return texts
 
     @andon.stage("embed")
     def embed(self, texts: Sequence[str]) -> list[Vector]:
