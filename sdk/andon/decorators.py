@@ -137,6 +137,8 @@ def _decorate(fn: Any, mark: Callable[[str], Mark], name: str | None) -> Any:
             fn,
         )
         return fn
+    if runtime.disabled:
+        return fn
     made = mark(name or getattr(fn, "__name__", None) or type(fn).__name__)
     if inspect.isgeneratorfunction(fn):
         return _StreamFunction(fn, made, stream)

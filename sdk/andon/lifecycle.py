@@ -35,7 +35,7 @@ def init(
         capture_content: a function that masks a text, and by being there asks for prompts and answers to be sent: the
             arguments of decorated calls and the texts they return, each as the function gives it. None: never sent.
     """
-    if is_disabled(os.environ):
+    if runtime.disabled or is_disabled(os.environ):
         runtime.switch_off()
         return
     try:

@@ -72,7 +72,9 @@ class Runtime:
         self.meter: Meter | None = None
         self.mask: Mask | None = None
         self.row_budget = RowBudget(rows_per_second=0)
-        self.off = is_disabled(os.environ)  # on purpose: nobody has to be told
+        # Switched off before the program began: then it stays off, and decorators leave functions as they are.
+        self.disabled: Final = is_disabled(os.environ)
+        self.off = self.disabled  # on purpose: nobody has to be told
         self.state = State.OFF if self.off else State.NEW
         self._lock = threading.Lock()
         self._settings: Settings | None = None
