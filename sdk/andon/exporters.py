@@ -108,12 +108,13 @@ class ObservationSender:
 
     def send(self, items: list[Observation], /) -> str | None:
         """Deliver in requests of at most `max_records` records and about `REQUEST_BYTES`."""
-        for request in _requests(items, self._max_records):
+        for request in _requests(items.copy(), self._max_records):
             records = [self._record(observation) for observation in request]
             with overheard.listening_to(self._exporter) as lines:
                 result = self._exporter.export(records)
             if not unstable.log_export_succeeded(result):
                 return reason_of(self._url, lines)
+            del items[: len(request)]
         return None
 
     def _record(self, observation: Observation) -> unstable.ReadableLogRecord:

@@ -33,7 +33,10 @@ class Sender(Protocol[T]):
     """The far end of an outbox; called from its thread only, except `close`."""
 
     def send(self, items: list[T], /) -> str | None:
-        """Deliver, and return None, or the reason why not; a `Passing` one where it is worth another try. May block."""
+        """Deliver, and return None, or the reason why not; a `Passing` one where it is worth another try. May block.
+
+        Items that were delivered before a failure are taken out of the list; what is left is kept, or counted as lost.
+        """
         ...
 
     def close(self) -> None:
@@ -167,7 +170,7 @@ class Outbox(Generic[T]):
             reason = self._deliver(batch) if batch else None
             if isinstance(reason, Passing) and self._keep(batch, reason):
                 continue
-            self._settle(reason)
+            self._settle(batch, reason)
 
     def _next_batch(self) -> list[T] | None:
         with self._changed:
@@ -225,9 +228,9 @@ class Outbox(Generic[T]):
                 self._changed.wait(RETRY_SECONDS)
         return True
 
-    def _settle(self, reason: str | None) -> None:
+    def _settle(self, batch: list[T], reason: str | None) -> None:
         with self._changed:
-            lost = 0 if reason is None else self._in_flight
+            lost = 0 if reason is None else sum(map(self._weight_of, batch))
             if reason is not None and self._closing:
                 # A collector that is away keeps nobody waiting at exit for each further batch.
                 lost += self._size

@@ -185,6 +185,27 @@ def test_what_fails_while_the_closing_begins_is_tried_once_more(losses: LossLog)
     assert losses.total(Loss.EXPORT) == 0
 
 
+def test_what_was_delivered_before_a_failure_is_not_sent_again(losses: LossLog) -> None:
+    class Halting(Far):
+        """Takes one item and fails, the first time."""
+
+        def send(self, items: list[Any], /) -> str | None:
+            if not self.sent:
+                self.sent.append(items.pop(0))
+                return Passing("away")
+            return super().send(items)
+
+    far = Halting()
+    box = outbox(far, losses)
+    for item in ("a", "b", "c"):
+        box.put(item)
+    assert not box.flush(0.2)
+    assert box.flush(10)
+    assert far.sent == ["a", "b", "c"]
+    assert losses.total(Loss.EXPORT) == 0
+    close(box)
+
+
 def test_a_far_end_that_raises_is_a_failed_delivery(losses: LossLog, caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Far):
         def send(self, items: list[Any], /) -> str | None:
