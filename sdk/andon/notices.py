@@ -19,6 +19,14 @@ _MAX_REMEMBERED: Final = 1000
 _said: set[str] = set()
 
 
+def warn(message: str, *args: object) -> None:
+    """Log a warning. Never raises: a handler or a filter of the host may, and a value may have no text."""
+    try:
+        log.warning(message, *args)
+    except Exception:  # noqa: BLE001 - the log itself is what failed
+        return
+
+
 def warn_once(key: str, message: str, *args: object) -> None:
     """Log `message % args` as a warning the first time that `key` is seen in this process.
 
@@ -27,7 +35,7 @@ def warn_once(key: str, message: str, *args: object) -> None:
     if key in _said or len(_said) >= _MAX_REMEMBERED:
         return
     _said.add(key)
-    log.warning(message, *args)
+    warn(message, *args)
 
 
 def forget_warnings() -> None:
@@ -69,7 +77,7 @@ class LossLog:
             if last is not None and now - last < MINUTE_SECONDS:
                 return
             self._last_line[cause] = now
-        log.warning("%s (%d %s since start; this program is not affected)", detail, total, cause.value)
+        warn("%s (%d %s since start; this program is not affected)", detail, total, cause.value)
 
 
 losses: Final = LossLog()
