@@ -16,6 +16,7 @@ from opentelemetry.context import Context
 
 from andon import content, unstable
 from andon.answers import PLAIN_TYPES, Arguments, read_answer
+from andon.guard import fault
 from andon.notices import warn_once
 from andon.place import LIFECYCLE_KINDS, Kind, LifecycleKind, Mark, Tokenizer
 from andon.runtime import runtime
@@ -77,7 +78,7 @@ def stage(name: Any = None, /, *, tokenizer: Tokenizer | None = None) -> Any:
 
 def _marked(name: Any, mark: Callable[[str], Mark]) -> Any:
     if name is not None and not isinstance(name, str):
-        return _decorate(name, mark, None)
+        return _decorated(name, mark, None)
     return Marker(mark, name)
 
 
@@ -93,7 +94,7 @@ class Marker:
 
     def __call__(self, fn: F) -> F:
         """Decorate a function."""
-        return cast(F, _decorate(fn, self._mark, self._name))
+        return cast(F, _decorated(fn, self._mark, self._name))
 
     def __enter__(self) -> Self:
         """Begin a block; it is a call like any other."""
@@ -127,6 +128,14 @@ class Marker:
         self.__exit__(kind, error, traceback)
 
 
+def _decorated(fn: Any, mark: Callable[[str], Mark], name: str | None) -> Any:
+    try:
+        return _decorate(fn, mark, name)
+    except Exception as problem:  # noqa: BLE001 - an object that cannot be asked for its name
+        fault("a decorator", problem)
+        return fn
+
+
 def _decorate(fn: Any, mark: Callable[[str], Mark], name: str | None) -> Any:
     if isinstance(fn, staticmethod | classmethod):
         return type(fn)(_decorate(fn.__func__, mark, name))
@@ -158,18 +167,15 @@ def _function(fn: Callable[..., Any], mark: Mark) -> Callable[..., Any]:
             return fn(*args, **kwargs)
         work, context = opened
         token = unstable.attach(context)
-        if runtime.mask is not None:
-            content.write_arguments(work, args, kwargs)
         try:
+            if runtime.mask is not None:
+                content.write_arguments(work, args, kwargs)
             result = fn(*args, **kwargs)
         except BaseException as error:
             leave(token)
             work.end(error)
             raise
         leave(token)
-        if type(result) in PLAIN_TYPES and not work.wants_text():
-            work.end()
-            return result
         return finish(work, context, result, (args, kwargs))
 
     return call
@@ -182,18 +188,15 @@ def _coroutine_function(fn: Callable[..., Any], mark: Mark) -> Callable[..., Any
             return await fn(*args, **kwargs)
         work, context = opened
         token = unstable.attach(context)
-        if runtime.mask is not None:
-            content.write_arguments(work, args, kwargs)
         try:
+            if runtime.mask is not None:
+                content.write_arguments(work, args, kwargs)
             result = await fn(*args, **kwargs)
         except BaseException as error:
             leave(token)
             work.end(error)
             raise
         leave(token)
-        if type(result) in PLAIN_TYPES and not work.wants_text():
-            work.end()
-            return result
         return finish(work, context, result, (args, kwargs))
 
     return call
@@ -206,7 +209,16 @@ def finish(work: OpenSpan, context: Context, result: Any, arguments: Arguments) 
         context: what is current inside the call.
         arguments: of the call.
     """
-    if type(result) in _UNFINISHED:
+    cls = type(result)
+    try:
+        plain = cls in PLAIN_TYPES
+    except Exception:  # noqa: BLE001 - a metaclass that compares and has lost its hash: no type of a client's
+        work.end()
+        return result
+    if plain and not work.wants_text():
+        work.end()
+        return result
+    if cls in _UNFINISHED:
         return _kept_open(result, work, context)
     if keep_watching(result, work):
         return result
@@ -257,7 +269,7 @@ class _StreamFunction:
         self._mark = mark
         self._run = run
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         inner = self._fn(*args, **kwargs)
         if runtime.off:
             return inner

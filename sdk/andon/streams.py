@@ -156,8 +156,11 @@ def stream(
                     except (ValueError, RuntimeError):
                         pass
                 mark(clock())
-                if wanted[type(item)]:
-                    take(item)
+                try:
+                    if wanted[type(item)]:
+                        take(item)
+                except Exception:  # noqa: BLE001, S110 - a type that has lost its hash is no client's
+                    pass
                 try:
                     value = yield item
                     step = send
@@ -208,8 +211,11 @@ async def astream(
                     leave(token)
                 if watch is not None:
                     watch.mark(clock())
-                    if watch.wanted[type(item)]:
-                        watch.take(item)
+                    try:
+                        if watch.wanted[type(item)]:
+                            watch.take(item)
+                    except Exception:  # noqa: BLE001, S110 - as above
+                        pass
                 try:
                     value = yield item
                     step = inner.asend
