@@ -7,7 +7,7 @@ one of those, or a client's stream, has its span kept open until that is through
 import functools
 import inspect
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextvars import Token
 from types import AsyncGeneratorType, CoroutineType, GeneratorType, MethodType, TracebackType
 from typing import Any, Final, Self, TypeVar, cast, overload
@@ -147,13 +147,18 @@ def _decorate(fn: Any, mark: Callable[[str], Mark], name: str | None) -> Any:
         )
         return fn
     made = mark(name or getattr(fn, "__name__", None) or type(fn).__name__)
+    if inspect.iscoroutinefunction(fn) or _is_awaited(fn):
+        return _coroutine_function(fn, made)
     if inspect.isgeneratorfunction(fn):
         return _StreamFunction(fn, made, stream)
     if inspect.isasyncgenfunction(fn):
         return _StreamFunction(fn, made, astream)
-    if inspect.iscoroutinefunction(fn):
-        return _coroutine_function(fn, made)
     return _function(fn, made)
+
+
+def _is_awaited(fn: Any) -> bool:
+    """Whether a function is a generator to look at, and a coroutine by `types.coroutine`."""
+    return bool(getattr(getattr(fn, "__code__", None), "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE)
 
 
 # The two below reach everything through modules and module-level functions, never through a bound method of a context
@@ -227,7 +232,8 @@ def finish(work: OpenSpan, context: Context, result: Any, arguments: Arguments) 
     return result
 
 
-async def _awaited(coroutine: Coroutine[Any, Any, Any], work: OpenSpan, context: Context) -> Any:
+async def _awaited(coroutine: Awaitable[Any], opening: Callable[[], tuple[OpenSpan, Context]]) -> Any:
+    work, context = opening()
     token = unstable.attach(context)
     try:
         result = await coroutine
@@ -240,15 +246,20 @@ async def _awaited(coroutine: Coroutine[Any, Any, Any], work: OpenSpan, context:
 
 
 def _kept_open(result: Any, work: OpenSpan, context: Context) -> Any:
+    def opening() -> tuple[OpenSpan, Context]:
+        never_begun.detach()
+        return work, context
+
     kept: Any
-    if isinstance(result, CoroutineType):
-        kept = _awaited(result, work, context)
-    elif isinstance(result, GeneratorType):
-        kept = stream(result, lambda: (work, context), work.started_ns)
+    if isinstance(result, AsyncGeneratorType):
+        kept = astream(result, opening, work.started_ns, is_dropped=lambda: not owner())
+    elif isinstance(result, CoroutineType) or result.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE:
+        kept = _awaited(result, opening)
     else:
-        kept = astream(result, lambda: (work, context), work.started_ns)
+        kept = stream(result, opening, work.started_ns, is_dropped=lambda: not owner())
+    owner = weakref.ref(kept)
     # Nobody may ever ask for the first item; then the span ends when the generator goes.
-    weakref.finalize(kept, work.end)
+    never_begun = weakref.finalize(kept, work.end)
     return kept
 
 
