@@ -5,6 +5,7 @@ arrive) are counted always and told at most once a minute, so that a dead collec
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -79,5 +80,11 @@ class LossLog:
             self._last_line[cause] = now
         warn("%s (%d %s since start; this program is not affected)", detail, total, cause.value)
 
+    def _free(self) -> None:
+        self._lock = threading.RLock()
+
 
 losses: Final = LossLog()
+
+if hasattr(os, "register_at_fork"):  # a thread that is not in the child may hold the lock
+    os.register_at_fork(after_in_child=losses._free)
