@@ -24,6 +24,10 @@ from andon.unstable import attach, current_context
 _PROPAGATORS: Final = (TraceContextTextMapPropagator(), W3CBaggagePropagator())
 
 
+# Whether the end of worker processes is seen to.
+_installed: Final[list[bool]] = []
+
+
 class Task:
     """A function on its way into another process, with where it was sent from."""
 
@@ -85,6 +89,8 @@ def _to_thread(fn: Any) -> Any:
 
 def _carry_thread(thread: threading.Thread) -> None:
     context = current_context()
+    if thread.ident is not None:  # begun before: `start` will say so
+        return
     # The threads of an executor serve whoever asks next, and our own serve all.
     if open_span_in(context) is None or thread.name.startswith("andon "):
         return
@@ -100,7 +106,8 @@ def _carry_thread(thread: threading.Thread) -> None:
 
 
 def _carry_process(process: Any) -> None:
-    process._target = to_process(process._target)
+    if (target := getattr(process, "_target", None)) is not None:  # a subclass has its own `run`
+        process._target = to_process(target)
 
 
 def _first_argument(carry: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -108,8 +115,12 @@ def _first_argument(carry: Callable[[Any], Any]) -> Callable[[Callable[..., Any]
 
     def wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
-        def call(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-            return method(self, carry(fn), *args, **kwargs)
+        def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+            if args:
+                return method(self, carry(args[0]), *args[1:], **kwargs)
+            if "func" in kwargs:  # as the methods of `multiprocessing.Pool` call it
+                kwargs["func"] = carry(kwargs["func"])
+            return method(self, **kwargs)
 
         return call
 
@@ -147,9 +158,11 @@ def install() -> None:
     _replace(process.BaseProcess, "start", _before(_carry_process))
     for method in ("apply_async", "_map_async", "imap", "imap_unordered"):
         _replace(pool.Pool, method, _first_argument(to_process))
-    util.register_after_fork(runtime, _send_at_exit)
-    if process.parent_process() is not None:
-        _send_at_exit(None)
+    if not _installed:
+        _installed.append(True)
+        util.register_after_fork(runtime, _send_at_exit)
+        if process.parent_process() is not None:
+            _send_at_exit(None)
 
 
 def _replace(owner: type, name: str, wrapped: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:

@@ -7,7 +7,7 @@ one of those, or a client's stream, has its span kept open until that is through
 import functools
 import inspect
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextvars import Token
 from types import AsyncGeneratorType, CoroutineType, GeneratorType, MethodType, TracebackType
 from typing import Any, Final, Self, TypeVar, cast, overload
@@ -16,6 +16,7 @@ from opentelemetry.context import Context
 
 from andon import content, unstable
 from andon.answers import PLAIN_TYPES, Arguments, read_answer
+from andon.guard import fault
 from andon.notices import warn_once
 from andon.place import LIFECYCLE_KINDS, Kind, LifecycleKind, Mark, Tokenizer
 from andon.runtime import runtime
@@ -77,7 +78,7 @@ def stage(name: Any = None, /, *, tokenizer: Tokenizer | None = None) -> Any:
 
 def _marked(name: Any, mark: Callable[[str], Mark]) -> Any:
     if name is not None and not isinstance(name, str):
-        return _decorate(name, mark, None)
+        return _decorated(name, mark, None)
     return Marker(mark, name)
 
 
@@ -93,7 +94,7 @@ class Marker:
 
     def __call__(self, fn: F) -> F:
         """Decorate a function."""
-        return cast(F, _decorate(fn, self._mark, self._name))
+        return cast(F, _decorated(fn, self._mark, self._name))
 
     def __enter__(self) -> Self:
         """Begin a block; it is a call like any other."""
@@ -127,6 +128,14 @@ class Marker:
         self.__exit__(kind, error, traceback)
 
 
+def _decorated(fn: Any, mark: Callable[[str], Mark], name: str | None) -> Any:
+    try:
+        return _decorate(fn, mark, name)
+    except Exception as problem:  # noqa: BLE001 - an object that cannot be asked for its name
+        fault("a decorator", problem)
+        return fn
+
+
 def _decorate(fn: Any, mark: Callable[[str], Mark], name: str | None) -> Any:
     if isinstance(fn, staticmethod | classmethod):
         return type(fn)(_decorate(fn.__func__, mark, name))
@@ -140,13 +149,18 @@ def _decorate(fn: Any, mark: Callable[[str], Mark], name: str | None) -> Any:
     if runtime.disabled:
         return fn
     made = mark(name or getattr(fn, "__name__", None) or type(fn).__name__)
+    if inspect.iscoroutinefunction(fn) or _is_awaited(fn):
+        return _coroutine_function(fn, made)
     if inspect.isgeneratorfunction(fn):
         return _StreamFunction(fn, made, stream)
     if inspect.isasyncgenfunction(fn):
         return _StreamFunction(fn, made, astream)
-    if inspect.iscoroutinefunction(fn):
-        return _coroutine_function(fn, made)
     return _function(fn, made)
+
+
+def _is_awaited(fn: Any) -> bool:
+    """Whether a function is a generator to look at, and a coroutine by `types.coroutine`."""
+    return bool(getattr(getattr(fn, "__code__", None), "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE)
 
 
 # The two below reach everything through modules and module-level functions, never through a bound method of a context
@@ -160,18 +174,15 @@ def _function(fn: Callable[..., Any], mark: Mark) -> Callable[..., Any]:
             return fn(*args, **kwargs)
         work, context = opened
         token = unstable.attach(context)
-        if runtime.mask is not None:
-            content.write_arguments(work, args, kwargs)
         try:
+            if runtime.mask is not None:
+                content.write_arguments(work, args, kwargs)
             result = fn(*args, **kwargs)
         except BaseException as error:
             leave(token)
             work.end(error)
             raise
         leave(token)
-        if type(result) in PLAIN_TYPES and not work.wants_text():
-            work.end()
-            return result
         return finish(work, context, result, (args, kwargs))
 
     return call
@@ -184,18 +195,15 @@ def _coroutine_function(fn: Callable[..., Any], mark: Mark) -> Callable[..., Any
             return await fn(*args, **kwargs)
         work, context = opened
         token = unstable.attach(context)
-        if runtime.mask is not None:
-            content.write_arguments(work, args, kwargs)
         try:
+            if runtime.mask is not None:
+                content.write_arguments(work, args, kwargs)
             result = await fn(*args, **kwargs)
         except BaseException as error:
             leave(token)
             work.end(error)
             raise
         leave(token)
-        if type(result) in PLAIN_TYPES and not work.wants_text():
-            work.end()
-            return result
         return finish(work, context, result, (args, kwargs))
 
     return call
@@ -208,7 +216,16 @@ def finish(work: OpenSpan, context: Context, result: Any, arguments: Arguments) 
         context: what is current inside the call.
         arguments: of the call.
     """
-    if type(result) in _UNFINISHED:
+    cls = type(result)
+    try:
+        plain = cls in PLAIN_TYPES
+    except Exception:  # noqa: BLE001 - a metaclass that compares and has lost its hash: no type of a client's
+        work.end()
+        return result
+    if plain and not work.wants_text():
+        work.end()
+        return result
+    if cls in _UNFINISHED:
         return _kept_open(result, work, context)
     if keep_watching(result, work):
         return result
@@ -217,7 +234,8 @@ def finish(work: OpenSpan, context: Context, result: Any, arguments: Arguments) 
     return result
 
 
-async def _awaited(coroutine: Coroutine[Any, Any, Any], work: OpenSpan, context: Context) -> Any:
+async def _awaited(coroutine: Awaitable[Any], opening: Callable[[], tuple[OpenSpan, Context]]) -> Any:
+    work, context = opening()
     token = unstable.attach(context)
     try:
         result = await coroutine
@@ -230,15 +248,20 @@ async def _awaited(coroutine: Coroutine[Any, Any, Any], work: OpenSpan, context:
 
 
 def _kept_open(result: Any, work: OpenSpan, context: Context) -> Any:
+    def opening() -> tuple[OpenSpan, Context]:
+        never_begun.detach()
+        return work, context
+
     kept: Any
-    if isinstance(result, CoroutineType):
-        kept = _awaited(result, work, context)
-    elif isinstance(result, GeneratorType):
-        kept = stream(result, lambda: (work, context), work.started_ns)
+    if isinstance(result, AsyncGeneratorType):
+        kept = astream(result, opening, work.started_ns, is_dropped=lambda: not owner())
+    elif isinstance(result, CoroutineType) or result.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE:
+        kept = _awaited(result, opening)
     else:
-        kept = astream(result, lambda: (work, context), work.started_ns)
+        kept = stream(result, opening, work.started_ns, is_dropped=lambda: not owner())
+    owner = weakref.ref(kept)
     # Nobody may ever ask for the first item; then the span ends when the generator goes.
-    weakref.finalize(kept, work.end)
+    never_begun = weakref.finalize(kept, work.end)
     return kept
 
 
@@ -259,7 +282,7 @@ class _StreamFunction:
         self._mark = mark
         self._run = run
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         inner = self._fn(*args, **kwargs)
         if runtime.off:
             return inner

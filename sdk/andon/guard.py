@@ -5,6 +5,7 @@ Everything that a decorated function or a user's call can reach goes through `ne
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -19,7 +20,8 @@ def fault(where: str, error: Exception) -> None:
     try:
         losses.add(Loss.FAULT, 1, f"{where} failed with {type(error).__name__}: {error}")
     except Exception:  # noqa: BLE001 - an error whose text cannot be had
-        losses.add(Loss.FAULT, 1, f"{where} failed with {type(error).__name__}")
+        with suppress(Exception):  # no room on the stack
+            losses.add(Loss.FAULT, 1, f"{where} failed with {type(error).__name__}")
 
 
 def never_raises(fn: Callable[P, R]) -> Callable[P, R | None]:

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 from andon.measuring import Measurement, Sums
 from andon.notices import Loss, LossLog
+from andon.outbox import importing
 from andon.unstable import mute_instrumentation
 
 FOLD_SECONDS: Final = 1.0
@@ -117,15 +118,19 @@ class Meter:
             self._sender.close()
 
     def _start_worker(self) -> None:
-        with self._starting:
-            if self._worker is not None or self._closing:
-                return
-            worker = threading.Thread(target=self._work, name="andon metrics", daemon=True)
-            try:
+        # Nobody waits here: what another thread has begun, or this one, before the garbage collector ended a stream's
+        # span in the middle of it, is under way.
+        if not self._starting.acquire(blocking=False):
+            return
+        try:
+            if self._worker is None and not self._closing:
+                worker = threading.Thread(target=self._work, name="andon metrics", daemon=True)
                 worker.start()
-            except RuntimeError:  # no threads any more: the interpreter is on its way out
-                return
-            self._worker = worker
+                self._worker = worker
+        except RuntimeError:  # no threads any more: the interpreter is on its way out
+            return
+        finally:
+            self._starting.release()
 
     def _fold(self, at_most: int | None) -> None:
         # Two threads may fold; a third need not wait for them.
@@ -166,10 +171,11 @@ class Meter:
 
     def _open(self) -> str | None:
         try:
-            if self._open_sink is not None:
-                self._sink = self._open_sink()
-            if self._open_sender is not None:
-                self._sender = self._open_sender()
+            with importing:
+                if self._open_sink is not None:
+                    self._sink = self._open_sink()
+                if self._open_sender is not None:
+                    self._sender = self._open_sender()
         except Exception as error:  # noqa: BLE001 - a wrong certificate path, a missing module: told with the loss
             return f"{type(error).__name__}: {error}"
         return None

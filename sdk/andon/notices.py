@@ -5,6 +5,7 @@ arrive) are counted always and told at most once a minute, so that a dead collec
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,14 @@ _MAX_REMEMBERED: Final = 1000
 _said: set[str] = set()
 
 
+def warn(message: str, *args: object) -> None:
+    """Log a warning. Never raises: a handler or a filter of the host may, and a value may have no text."""
+    try:
+        log.warning(message, *args)
+    except Exception:  # noqa: BLE001 - the log itself is what failed
+        return
+
+
 def warn_once(key: str, message: str, *args: object) -> None:
     """Log `message % args` as a warning the first time that `key` is seen in this process.
 
@@ -27,7 +36,7 @@ def warn_once(key: str, message: str, *args: object) -> None:
     if key in _said or len(_said) >= _MAX_REMEMBERED:
         return
     _said.add(key)
-    log.warning(message, *args)
+    warn(message, *args)
 
 
 def forget_warnings() -> None:
@@ -69,7 +78,13 @@ class LossLog:
             if last is not None and now - last < MINUTE_SECONDS:
                 return
             self._last_line[cause] = now
-        log.warning("%s (%d %s since start; this program is not affected)", detail, total, cause.value)
+        warn("%s (%d %s since start; this program is not affected)", detail, total, cause.value)
+
+    def _free(self) -> None:
+        self._lock = threading.RLock()
 
 
 losses: Final = LossLog()
+
+if hasattr(os, "register_at_fork"):  # a thread that is not in the child may hold the lock
+    os.register_at_fork(after_in_child=losses._free)

@@ -187,7 +187,7 @@ class Outbox(Generic[T]):
             return None if self._abandoned or (self._closing and not batch) else batch
 
     def _open(self) -> str | None:
-        with _opening:
+        with importing:
             try:
                 self._sender = self._sender or self._open_sender()
             except Exception as error:  # noqa: BLE001 - a wrong certificate path, a missing module: told with the loss
@@ -251,16 +251,19 @@ class Outbox(Generic[T]):
 
 _open_outboxes: weakref.WeakSet[Outbox[Any]] = weakref.WeakSet()
 
-# Held while a sender imports its modules: a child forked in the middle of an import would wait for it for ever.
-_opening = threading.RLock()
+# Held while a sender imports its modules, the meter's as well: a child forked in the middle of an import would wait for
+# it for ever.
+importing = threading.RLock()
 
 
 def _start_over_in_child() -> None:
-    _opening.release()
+    importing.release()
     # What was queued is the parent's to send, and so is its connection.
     for outbox in list(_open_outboxes):
         outbox._start_empty()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_opening.acquire, after_in_parent=_opening.release, after_in_child=_start_over_in_child)
+    os.register_at_fork(
+        before=importing.acquire, after_in_parent=importing.release, after_in_child=_start_over_in_child
+    )

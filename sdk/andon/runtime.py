@@ -76,7 +76,8 @@ class Runtime:
         self.disabled: Final = is_disabled(os.environ)
         self.off = self.disabled  # on purpose: nobody has to be told
         self.state = State.OFF if self.off else State.NEW
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler may call `shutdown` in the middle of `init`.
+        self._lock = threading.RLock()
         self._settings: Settings | None = None
         self._spans: Outbox[ReadableSpan] | None = None
         self._own_provider: TracerProvider | None = None
@@ -246,3 +247,8 @@ def one_process(resource: Resource) -> Resource:
 
 
 runtime: Final = Runtime()
+
+# A child forked in the middle of `init` would wait for it for ever, at its exit if not before.
+if hasattr(os, "register_at_fork"):
+    _lock = runtime._lock
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Final
 
-from andon.notices import MINUTE_SECONDS, log
+from andon.notices import MINUTE_SECONDS, warn
 
 BURST_ROWS: Final = 20_000
 MAX_STRATA: Final = 1000
@@ -86,7 +86,7 @@ class RowBudget:
             self._kept += kept
             told = self._line() if kept < rows else None
         if told is not None:
-            log.warning(*told)
+            warn(*told)
         return Share(kept, stands_for / kept if kept else 0.0)
 
     def choose(self, rows: int, kept: int) -> "array[int]":

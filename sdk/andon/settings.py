@@ -89,7 +89,7 @@ def resolve(
         logs_url=_signal_url(given, env, "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", LOGS_PATH),
         metrics_url=_signal_url(given, env, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", METRICS_PATH),
         endpoint_given=bool(given),
-        headers=headers,
+        headers=dict(headers) if headers else None,  # goes to worker processes: whatever mapping it was, a plain one
         resource={name: value for name, value in resource.items() if value},
         spans=_limits(env, "OTEL_BSP", SPAN_QUEUE),
         observations=replace(

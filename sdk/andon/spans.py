@@ -123,8 +123,10 @@ class OpenSpan:
             tokens: counts by attribute name; becomes the span's.
             explicit: whether the program said so, as against what was recognised on an answer.
         """
+        if self._process != _process[0]:  # and its lock may be held by a thread that is not here
+            return False
         with self._lock:
-            if self._ended or self._process != _process[0]:
+            if self._ended:
                 return False
             if self._entries is None:
                 self._entries = [Entry(caller, now_ns, tokens, details)]
@@ -136,8 +138,10 @@ class OpenSpan:
 
     def add_amounts(self, amounts: Mapping[str, int]) -> bool:
         """Add up rows and bytes, by attribute name; False as with `record`."""
+        if self._process != _process[0]:
+            return False
         with self._lock:
-            if self._ended or self._process != _process[0]:
+            if self._ended:
                 return False
             if self._amounts is None:
                 self._amounts = {}
@@ -169,8 +173,8 @@ class OpenSpan:
 
     def own_tokens(self, name: str) -> int | None:
         """Return the sum recorded on the span itself, not on its children; None when unknown."""
-        with self._lock:
-            return self._entries[0].tokens.get(name) if self._entries is not None else None
+        entries = self._entries
+        return entries[0].tokens.get(name) if entries is not None else None
 
     def end(
         self,
@@ -188,8 +192,10 @@ class OpenSpan:
             stamps_ns: when the chunks of a stream came, on the clock of `started_ns`.
             started_ns: when the stream began; the start of the span where it is None.
         """
+        if self._process != _process[0]:
+            return
         with self._lock:
-            if self._ended or self._process != _process[0]:
+            if self._ended:
                 return
             self._ended = True
         try:

@@ -126,11 +126,14 @@ def stream(
     opening: Opening,
     started_ns: int | None = None,
     clock: Callable[[], int] = perf_counter_ns,
+    is_dropped: Callable[[], bool] = lambda: False,
 ) -> Generator[Any, Any, Any]:
     """Run `inner` under the span that `opening` gives at the first step.
 
     Args:
         started_ns: when the work began on `clock`; the first step where it is None.
+        is_dropped: asked when this generator is closed, whether nobody closed it and it has only been let go of. Then
+            `inner` is let go of as well: others may hold it, and go on with it.
     """
     opened = opening()
     if opened is None:
@@ -156,15 +159,21 @@ def stream(
                     except (ValueError, RuntimeError):
                         pass
                 mark(clock())
-                if wanted[type(item)]:
-                    take(item)
+                try:
+                    if wanted[type(item)]:
+                        take(item)
+                except Exception:  # noqa: BLE001, S110 - a type that has lost its hash is no client's
+                    pass
                 try:
                     value = yield item
                     step = send
                 except GeneratorExit:
                     token = attach(context)
                     try:
-                        inner.close()
+                        if is_dropped():
+                            del inner, send, step
+                        else:
+                            inner.close()
                     finally:
                         leave(token)
                     raise
@@ -186,6 +195,7 @@ async def astream(
     opening: Opening,
     started_ns: int | None = None,
     clock: Callable[[], int] = perf_counter_ns,
+    is_dropped: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[Any, Any]:
     """Run `inner` under the span that `opening` gives at the first step; the asynchronous twin of `stream`."""
     opened = opening()
@@ -208,15 +218,21 @@ async def astream(
                     leave(token)
                 if watch is not None:
                     watch.mark(clock())
-                    if watch.wanted[type(item)]:
-                        watch.take(item)
+                    try:
+                        if watch.wanted[type(item)]:
+                            watch.take(item)
+                    except Exception:  # noqa: BLE001, S110 - as above
+                        pass
                 try:
                     value = yield item
                     step = inner.asend
                 except GeneratorExit:
                     token = attach(context)
                     try:
-                        await inner.aclose()
+                        if is_dropped():
+                            del inner, step
+                        else:
+                            await inner.aclose()
                     finally:
                         leave(token)
                     raise
