@@ -18,15 +18,15 @@ from typing import Any
 from . import wire
 
 
-def event_stream_message(kind: str, payload: dict[str, Any]) -> bytes:
-    """One message of Amazon's binary event stream."""
+def event_stream_message(kind: str, payload: dict[str, Any], message: str = "event") -> bytes:
+    """One message of Amazon's binary event stream: an event, or an exception."""
     headers = b""
-    for name, value in ((":event-type", kind), (":content-type", "application/json"), (":message-type", "event")):
+    for name, value in ((f":{message}-type", kind), (":content-type", "application/json"), (":message-type", message)):
         headers += struct.pack("!B", len(name)) + name.encode() + struct.pack("!BH", 7, len(value)) + value.encode()
     body = json.dumps(payload).encode()
     prelude = struct.pack("!II", len(headers) + len(body) + 16, len(headers))
-    message = prelude + struct.pack("!I", zlib.crc32(prelude)) + headers + body
-    return message + struct.pack("!I", zlib.crc32(message))
+    whole = prelude + struct.pack("!I", zlib.crc32(prelude)) + headers + body
+    return whole + struct.pack("!I", zlib.crc32(whole))
 
 
 def server_sent(events: list[dict[str, Any]], named: bool = False, end: str = "") -> Iterator[bytes]:
@@ -139,8 +139,11 @@ def _ollama(request: Handler, body: dict[str, Any]) -> None:
 
 
 def _converse_stream(request: Handler, body: dict[str, Any]) -> None:
-    messages = (event_stream_message(kind, event) for kind, event in wire.bedrock_events())
-    request.pieces(messages, "application/vnd.amazon.eventstream")
+    messages = [event_stream_message(kind, event) for kind, event in wire.bedrock_events()]
+    if (breaks_after := request.server.breaks_after) is not None:  # boto3 takes a lost connection for the end
+        refusal = event_stream_message("throttlingException", {"message": "Too many requests"}, "exception")
+        messages[breaks_after - 1 :] = [messages[breaks_after - 1] + refusal]
+    request.pieces(iter(messages), "application/vnd.amazon.eventstream")
 
 
 def _invoke_stream(request: Handler, body: dict[str, Any]) -> None:
