@@ -122,6 +122,22 @@ EXPECTED: dict[str, list[list[dict[str, Any]]]] = {
         ]
     ],
     "LlamaIndex": [[call("answer", *_GPT, "chatcmpl-1", "stop")]],
+    "Async clients": [
+        [call("answer", *_GPT, "chatcmpl-1", "stop"), call("stream", *_GPT, "chatcmpl-2", "stop", stream=True)]
+    ],
+    "Streams that end early": [
+        [
+            {
+                "andon.stage": "answer",
+                "gen_ai.operation.name": "chat",
+                "gen_ai.provider.name": "openai",
+                "gen_ai.response.model": "gpt-4o",
+                "gen_ai.response.id": "chatcmpl-1",
+                "gen_ai.request.stream": True,
+                "gen_ai.response.time_to_first_chunk": True,
+            }
+        ]
+    ],
     "Transformers": [[call("generate", "text_completion", (3, 8), "transformers")]],
     "vLLM in the same process": [[call("generate", "text_completion", (10, 4), "vllm", finish="stop")]],
 }
