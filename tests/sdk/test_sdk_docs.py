@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from andon import attributes
+from andon import attributes, measuring
 from andon.activation import CONTENT_SWITCHES
 from andon.gpu import metrics
 
@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs/sdk.md").read_text()
 README = (ROOT / "sdk/README.md").read_text()
 SOURCES = "\n".join(path.read_text() for path in sorted((ROOT / "sdk/andon").rglob("*.py")))
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 EXAMPLES = re.findall(r"```python\n(.*?)```", GUIDE + README, re.DOTALL)
 
@@ -30,7 +32,41 @@ def test_every_example_runs_as_it_stands_and_is_received(collector: Any, run_pro
     done = run_program(example.replace(address, collector.url), OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
     # The one example about GPUs says on a machine without them what is missing.
     assert [line for line in done.stderr.splitlines() if not line.startswith("GPUs cannot be read: ")] == []
-    assert collector.spans or collector.log_records
+    names = {span.name for span in collector.spans}
+    assert names >= set(re.findall(r'andon\.(?:stage|pipeline)\("([^"]+)"', example))
+    assert bool(collector.log_records) is ("andon.observe(" in example)
+    assert names or collector.log_records
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_into_a_page_lead_to_a_heading_of_it(page: Path) -> None:
+    for target, heading in re.findall(r"\]\(([\w.-]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
+        assert heading in headings(page.parent / target if target else page), f"{page.name}: {target}#{heading}"
+
+
+def headings(page: Path) -> set[str]:
+    """Headings of a page as links name them: small letters and digits, hyphens for blanks."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    found = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def test_the_guides_lead_to_each_other() -> None:
+    guides = {"sdk.md", "clients.md", "agent.md", "collector.md", "benchmarks-sdk.md"}
+    links = {page.name: set(re.findall(r"\]\((?:docs/)?([\w-]+\.md)", page.read_text())) for page in PAGES}
+    assert links["README.md"] >= guides
+    assert links["sdk.md"] >= guides - {"sdk.md"}
+    assert all("sdk.md" in links[name] for name in guides - {"sdk.md"})
+
+
+def test_every_client_that_is_read_has_a_heading_in_the_guide() -> None:
+    package = ROOT / "sdk/andon/clients"
+    rooms = {"__init__", "client", "meter", "parts", "reading", "table", "tensors", "watch"}
+    found = re.findall(r"^## (.+)$", (ROOT / "docs/clients.md").read_text(), re.MULTILINE)
+    guide = " ".join(found).lower().replace("llamaindex", "llama_index")
+    clients = {path.stem for path in package.glob("*.py")} - rooms
+    assert len(clients) == 12
+    assert [name for name in clients if name not in guide] == []
 
 
 def test_every_variable_that_the_sdk_reads_is_in_the_guide() -> None:
@@ -47,6 +83,12 @@ def test_every_metric_of_a_gpu_is_in_the_guide() -> None:
     assert [name for name in names if f"`{name}`" not in GUIDE] == []
 
 
+def test_every_metric_of_usage_is_in_both_guides() -> None:
+    names = {value for value in vars(measuring).values() if str(value).startswith(("gen_ai.client.", "andon.rows"))}
+    assert len(names) == 5
+    assert [name for name in names for page in (GUIDE, README) if f"`{name}`" not in page] == []
+
+
 def test_every_variable_that_names_accelerators_is_in_the_guide() -> None:
     read = re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', (ROOT / "sdk/andon/visibility.py").read_text())
     assert "CUDA_VISIBLE_DEVICES" in read
@@ -55,7 +97,7 @@ def test_every_variable_that_names_accelerators_is_in_the_guide() -> None:
 
 def test_every_attribute_that_the_sdk_writes_is_in_the_guide() -> None:
     names = [value for name, value in vars(attributes).items() if name.isupper() and isinstance(value, str)]
-    assert [name for name in names if name not in GUIDE] == []
+    assert [name for name in names if f"`{name}{'' if name.endswith('.') else '`'}" not in GUIDE] == []
 
 
 def test_every_switch_that_activate_sets_is_in_the_guide() -> None:

@@ -155,7 +155,8 @@ def take_choices(meter: StreamMeter, chunk: object, provider: str | None = None)
         answer.model = answer.model or text(fields.get("model"))
         answer.response_id = answer.response_id or text(fields.get("id"))
     for choice in choices:
-        reason = held(choice).get("finish_reason")
+        parts = held(choice)  # where a class declares no fields, they stand apart from these
+        reason = parts["finish_reason"] if "finish_reason" in parts else part(choice, "finish_reason")
         if reason is not None:
             answer.finish(text(reason))
         if meter.keep_text:

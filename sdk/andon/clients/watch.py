@@ -106,7 +106,11 @@ def _is_stream(cls: type) -> bool:
 
 
 class _Watch:
-    """What is noted of one stream object, which knows nothing of it: found by the object's identity."""
+    """What is noted of one stream object, which knows nothing of it: found by the object's identity.
+
+    Attributes:
+        inside: while the client is at work on an item.
+    """
 
     __slots__ = ("_identity", "_mark", "_meter", "_on_end", "inside")
 
@@ -162,11 +166,14 @@ def _next(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
         watch = _watches.get(id(self))
         if watch is None or watch.inside:
             return original(self)
+        watch.inside = True
         try:
             item = original(self)
         except BaseException as error:
             watch.end(None if isinstance(error, StopIteration) else error)
             raise
+        finally:
+            watch.inside = False
         watch.note(item)
         return item
 
@@ -204,11 +211,14 @@ def _anext(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
         watch = _watches.get(id(self))
         if watch is None or watch.inside:
             return await original(self)
+        watch.inside = True
         try:
             item = await original(self)
         except BaseException as error:
             watch.end(None if isinstance(error, StopAsyncIteration) else error)
             raise
+        finally:
+            watch.inside = False
         watch.note(item)
         return item
 
@@ -242,18 +252,19 @@ async def _awatched(inner: AsyncIterator[Any], watch: _Watch) -> AsyncIterator[A
 
 
 def _close(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    # A client that closes itself while it gives an item, as when it fails, has not said yet how that ends.
     async def aclose(self: Any) -> Any:
         try:
             return await original(self)
         finally:
-            if (watch := _watches.get(id(self))) is not None:
+            if (watch := _watches.get(id(self))) is not None and not watch.inside:
                 watch.end()
 
     def close(self: Any) -> Any:
         try:
             return original(self)
         finally:
-            if (watch := _watches.get(id(self))) is not None:
+            if (watch := _watches.get(id(self))) is not None and not watch.inside:
                 watch.end()
 
     return aclose if inspect.iscoroutinefunction(original) else close

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from .provider import serve
+from .provider import Provider, serve
 
 collect_ignore_glob = [] if importlib.util.find_spec("openai") else ["test_*.py"]
 
@@ -42,15 +43,29 @@ def environment(url: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def provider_url() -> Iterator[str]:
-    """The address of a provider that answers for all of them."""
-    server = serve()
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+def _running() -> Iterator[Provider]:
+    # Cohere's client takes its address when it is imported, so there is one for the session.
+    running = serve()
+    thread = threading.Thread(target=running.serve_forever, args=(0.05,))
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    yield running
+    running.shutdown()
     thread.join()
-    server.server_close()
+    running.server_close()
+
+
+@pytest.fixture
+def server(_running: Provider) -> Provider:
+    """A provider that answers for all of them, as if it were new."""
+    _running.chats = itertools.count(1)
+    _running.breaks_after = None
+    return _running
+
+
+@pytest.fixture
+def provider_url(server: Provider) -> str:
+    """Its address."""
+    return f"http://127.0.0.1:{server.server_port}"
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """A provider on loopback that speaks the wire formats of all of them, so that users' real clients can be run.
 
 Every answer says `Good morning` and has the counts that stand in `wire`; a request's own path decides the format, and
-`stream` in it whether the answer comes in pieces.
+`stream` in it whether the answer comes in pieces. Chat completions are numbered, so that no two have the same id.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import struct
 import sys
@@ -17,15 +18,15 @@ from typing import Any
 from . import wire
 
 
-def event_stream_message(kind: str, payload: dict[str, Any]) -> bytes:
-    """One message of Amazon's binary event stream."""
+def event_stream_message(kind: str, payload: dict[str, Any], message: str = "event") -> bytes:
+    """One message of Amazon's binary event stream: an event, or an exception."""
     headers = b""
-    for name, value in ((":event-type", kind), (":content-type", "application/json"), (":message-type", "event")):
+    for name, value in ((f":{message}-type", kind), (":content-type", "application/json"), (":message-type", message)):
         headers += struct.pack("!B", len(name)) + name.encode() + struct.pack("!BH", 7, len(value)) + value.encode()
     body = json.dumps(payload).encode()
     prelude = struct.pack("!II", len(headers) + len(body) + 16, len(headers))
-    message = prelude + struct.pack("!I", zlib.crc32(prelude)) + headers + body
-    return message + struct.pack("!I", zlib.crc32(message))
+    whole = prelude + struct.pack("!I", zlib.crc32(prelude)) + headers + body
+    return whole + struct.pack("!I", zlib.crc32(whole))
 
 
 def server_sent(events: list[dict[str, Any]], named: bool = False, end: str = "") -> Iterator[bytes]:
@@ -39,6 +40,8 @@ def server_sent(events: list[dict[str, Any]], named: bool = False, end: str = ""
 
 class Handler(BaseHTTPRequestHandler):
     """Answers one request."""
+
+    server: Provider
 
     def do_POST(self) -> None:
         length = int(self.headers.get("content-length") or 0)
@@ -62,11 +65,13 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def pieces(self, pieces: Iterator[bytes], content_type: str = "text/event-stream") -> None:
-        """Send a stream that ends with the connection."""
+        """Send a stream that ends with the connection; or break off where more was promised."""
         self.send_response(200)
         self.send_header("content-type", content_type)
+        if self.server.breaks_after is not None:
+            self.send_header("content-length", "1000000")
         self.end_headers()
-        for piece in pieces:
+        for piece in itertools.islice(pieces, self.server.breaks_after):
             self.wfile.write(piece)
             self.wfile.flush()
 
@@ -77,13 +82,14 @@ class Handler(BaseHTTPRequestHandler):
 def _chat(request: Handler, body: dict[str, Any]) -> None:
     # Mistral's API is at the same path; it tells the usage in the last chunk without being asked.
     own = "/mistral/" in request.path
+    response_id = f"chatcmpl-{next(request.server.chats)}"
     if not body.get("stream"):
-        request.whole(wire.mistral_chat() if own else wire.openai_chat(body["model"]))
+        request.whole(wire.mistral_chat() if own else wire.openai_chat(body["model"], response_id))
     elif own:
         request.pieces(server_sent(wire.mistral_chunks(), end="[DONE]"))
     else:
         with_usage = (body.get("stream_options") or {}).get("include_usage", False)
-        request.pieces(server_sent(wire.openai_chunks(body["model"], with_usage), end="[DONE]"))
+        request.pieces(server_sent(wire.openai_chunks(body["model"], with_usage, response_id), end="[DONE]"))
 
 
 def _completions(request: Handler, body: dict[str, Any]) -> None:
@@ -133,8 +139,11 @@ def _ollama(request: Handler, body: dict[str, Any]) -> None:
 
 
 def _converse_stream(request: Handler, body: dict[str, Any]) -> None:
-    messages = (event_stream_message(kind, event) for kind, event in wire.bedrock_events())
-    request.pieces(messages, "application/vnd.amazon.eventstream")
+    messages = [event_stream_message(kind, event) for kind, event in wire.bedrock_events()]
+    if (breaks_after := request.server.breaks_after) is not None:  # boto3 takes a lost connection for the end
+        refusal = event_stream_message("throttlingException", {"message": "Too many requests"}, "exception")
+        messages[breaks_after - 1 :] = [messages[breaks_after - 1] + refusal]
+    request.pieces(iter(messages), "application/vnd.amazon.eventstream")
 
 
 def _invoke_stream(request: Handler, body: dict[str, Any]) -> None:
@@ -166,9 +175,19 @@ ANSWERS = {
 
 
 class Provider(ThreadingHTTPServer):
-    """Does not mind readers that go away."""
+    """Does not mind readers that go away.
+
+    Attributes:
+        breaks_after: pieces of a stream after which the connection is lost; None: at its end.
+        chats: numbers of the chat completions to come.
+    """
 
     daemon_threads = True
+    breaks_after: int | None = None
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.chats = itertools.count(1)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), ConnectionError):
@@ -177,4 +196,4 @@ class Provider(ThreadingHTTPServer):
 
 def serve() -> Provider:
     """A provider on a free port, not yet running."""
-    return Provider(("127.0.0.1", 0), Handler)
+    return Provider()

@@ -57,7 +57,7 @@ def test_a_stream() -> None:
         assert reading is not None
         assert reading.tokens == COUNTS
         assert taken.text() == "Good morning"
-        assert reading.operation == "chat"
+        assert said(reading) == ("chat", reading.provider, "gpt-4o", "chatcmpl-1", ("stop",))
 
 
 def test_embeddings() -> None:

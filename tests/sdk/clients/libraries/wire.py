@@ -18,10 +18,10 @@ OPENAI_USAGE = {
 }
 
 
-def openai_chat(model: str) -> dict[str, Any]:
+def openai_chat(model: str, response_id: str = "chatcmpl-1") -> dict[str, Any]:
     message = {"role": "assistant", "content": "".join(TEXT), "refusal": None}
     return {
-        "id": "chatcmpl-1",
+        "id": response_id,
         "object": "chat.completion",
         "created": 1,
         "model": model,
@@ -31,9 +31,9 @@ def openai_chat(model: str) -> dict[str, Any]:
     }
 
 
-def openai_chunks(model: str, with_usage: bool) -> list[dict[str, Any]]:
+def openai_chunks(model: str, with_usage: bool, response_id: str = "chatcmpl-1") -> list[dict[str, Any]]:
     def chunk(choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-        head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": model}
+        head = {"id": response_id, "object": "chat.completion.chunk", "created": 1, "model": model}
         return {**head, "service_tier": "default", "choices": choices, **more}
 
     def choice(delta: dict[str, Any], reason: str | None = None) -> list[dict[str, Any]]:
