@@ -4,7 +4,6 @@ The readers of the clients' types are loaded at the first value that may be one;
 look at their type. Never raises: an answer that cannot be read is an answer without usage.
 """
 
-from collections import defaultdict
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,8 +41,15 @@ class _ChunkTypes(dict[type, bool]):
         return found
 
 
+class _EveryType(dict[type, bool]):
+    """The same question where every item is wanted; remembers no type."""
+
+    def __missing__(self, cls: type) -> bool:
+        return True
+
+
 chunk_types: Final = _ChunkTypes()
-every_type: Final[dict[type, bool]] = defaultdict(lambda: True)
+every_type: Final = _EveryType()
 
 
 class Chunks:

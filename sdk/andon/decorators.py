@@ -59,6 +59,9 @@ def pipeline(
     if kind is not None and kind not in LIFECYCLE_KINDS:
         warn_once("pipeline.kind", "andon.pipeline: kind=%r is left out; allowed: %s", kind, ", ".join(LIFECYCLE_KINDS))
         kind = None
+    if domain is not None and not isinstance(domain, str):
+        warn_once("pipeline.domain", "andon.pipeline: domain=%r is left out; allowed: a text", domain)
+        domain = None
     return _marked(name, functools.partial(Mark, Kind.PIPELINE, lifecycle=kind, domain=domain, tokenizer=tokenizer))
 
 

@@ -13,6 +13,7 @@ from opentelemetry.context import Context
 
 from andon import attributes
 from andon.ids import new_run_id
+from andon.observations import valid_text
 
 Tokenizer: TypeAlias = Callable[[str], Any]
 """Gives the tokens of a text, as a sequence or as their number."""
@@ -53,13 +54,13 @@ class Mark:
         tokenizer: Tokenizer | None = None,
     ) -> None:
         self.kind: Final = kind
-        self.name: Final = name
+        self.name: Final = valid_text(str(name))
         self.tokenizer: Final = tokenizer
-        own = {attributes.PIPELINE if kind is Kind.PIPELINE else attributes.STAGE: name}
+        own = {attributes.PIPELINE if kind is Kind.PIPELINE else attributes.STAGE: self.name}
         if lifecycle is not None:
             own[attributes.PIPELINE_KIND] = lifecycle
         if domain is not None:
-            own[attributes.DOMAIN] = domain
+            own[attributes.DOMAIN] = valid_text(domain)
         self.own: Final = own
 
     def place(self, outer: Mapping[str, str] | None) -> dict[str, str]:

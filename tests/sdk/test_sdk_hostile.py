@@ -10,8 +10,10 @@ from typing import Any
 import andon
 import pytest
 from andon import notices
+from andon.answers import every_type
 from andon.runtime import State, runtime
 from andon.spans import current_span
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
 from tests.sdk.conftest import Recorded
 
@@ -134,3 +136,36 @@ def test_a_mask_that_leaves_the_program_leaves_no_span_current(
         answer("hello")
     assert current_span() is None
     assert recorded.span("answer").end_time is not None
+
+
+def test_a_name_that_utf8_cannot_say_is_sent_beside_the_others(recorded: Recorded) -> None:
+    # As `os.listdir` gives the name of a file whose bytes are no UTF-8.
+    with andon.pipeline("import \udcff.csv", domain="\udcff"):
+        pass
+    (span,) = recorded.spans
+    assert span.name == "import ?.csv"
+    assert recorded.attributes("import ?.csv")["andon.domain"] == "?"
+    encode_spans([span]).SerializeToString()
+
+
+def test_a_domain_that_is_no_text_is_left_out_and_named_once(
+    recorded: Recorded, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        with andon.pipeline("index", domain=object()):  # type: ignore[call-overload]
+            pass
+    assert len(caplog.records) == 1
+    assert "domain" in caplog.text
+
+
+def test_types_of_items_are_not_remembered_where_every_item_is_wanted(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "mask", str)
+
+    @andon.stage
+    def items() -> Iterator[object]:
+        yield type("Dynamic", (), {})()
+
+    assert len(list(items())) == 1
+    assert not every_type
