@@ -12,6 +12,7 @@ from andon import attributes
 AttributeValue: TypeAlias = str | int | float | bool | tuple[str, ...]
 
 DEFAULT_OPERATION: Final = "chat"
+_MOST_REASONS: Final = 32
 # Tokens of these kinds of pipelines are worked through, not asked of a model: their operation says so.
 _OWN_OPERATION: Final = frozenset({"ingest", "transform", "train", "fine_tune"})
 
@@ -110,8 +111,13 @@ def default_operation(place: Mapping[str, str]) -> str:
 
 
 def _of_both(before: dict[str, AttributeValue], now: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
-    """Two answers on one span: one response id would name only one of them; estimated is what holds an estimate."""
+    """Two answers on one span: one response id would name only one of them, each has ended in its own way, and a sum
+    that holds an estimate is estimated."""
     both = {**before, **now}
-    if before.get(attributes.RESPONSE_ID) != now.get(attributes.RESPONSE_ID):
+    reasons = (before.get(attributes.FINISH_REASONS), now.get(attributes.FINISH_REASONS))
+    both_reasons = tuple(reason for each in reasons if isinstance(each, tuple) for reason in each)[:_MOST_REASONS]
+    if both_reasons:
+        both[attributes.FINISH_REASONS] = both_reasons
+    if attributes.RESPONSE_ID in now and before.get(attributes.RESPONSE_ID) != now[attributes.RESPONSE_ID]:
         both.pop(attributes.RESPONSE_ID, None)
     return both

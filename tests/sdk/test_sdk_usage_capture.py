@@ -85,6 +85,7 @@ def test_a_list_of_answers_adds_up_and_has_no_single_id(recorded: Any) -> None:
     found = recorded.attributes("ask")
     assert usage_of(found) == (50, 12)
     assert "gen_ai.response.id" not in found
+    assert found["gen_ai.response.finish_reasons"] == ("stop", "stop")
 
 
 def test_what_the_program_counts_itself_is_not_counted_again(recorded: Any) -> None:
@@ -176,6 +177,7 @@ def test_with_a_tokenizer_it_is_estimated_and_says_so(recorded: Any, tokenizer: 
         found = recorded.attributes(name)
         assert usage_of(found) == (None, count)
         assert found["andon.usage.estimated"] is True
+    assert recorded.attributes("generate")["gen_ai.response.id"] == "chatcmpl-2"
 
 
 def test_what_the_stream_says_beats_the_tokenizer(recorded: Any) -> None:

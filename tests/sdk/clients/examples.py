@@ -118,7 +118,7 @@ EXPECTED: dict[str, list[list[dict[str, Any]]]] = {
             call("answer", "chat", OPENAI, None, "gpt-4o", "chatcmpl-1", "stop"),
             call("stream", "chat", OPENAI, None, "gpt-4o", None, "stop", stream=True),
             # Two answers on one span: their tokens add up, and no id is that of both.
-            call("batch", "chat", (200, 80, 120, 20, 60), None, "gpt-4o", None, "stop"),
+            call("batch", "chat", (200, 80, 120, 20, 60), None, "gpt-4o", None, "stop stop"),
         ]
     ],
     "LlamaIndex": [[call("answer", *_GPT, "chatcmpl-1", "stop")]],
@@ -139,7 +139,7 @@ EXPECTED: dict[str, list[list[dict[str, Any]]]] = {
         ]
     ],
     "Transformers": [[call("generate", "text_completion", (3, 8), "transformers")]],
-    "vLLM in the same process": [[call("generate", "text_completion", (10, 4), "vllm", finish="stop")]],
+    "vLLM in the same process": [[call("generate", "text_completion", (10, 4), "vllm", finish="stop stop")]],
 }
 
 LOCAL = frozenset(("Transformers", "vLLM in the same process"))
