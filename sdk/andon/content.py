@@ -13,6 +13,12 @@ from andon.runtime import runtime
 from andon.spans import OpenSpan
 
 LONGEST_TEXT: Final = 16_384
+# More than is sent: of a secret that stands where the text is cut, the mask would see a part, and let it through.
+MASKED_TEXT: Final = 64 * LONGEST_TEXT
+
+_JSON: Final = json.JSONEncoder(
+    default=lambda value: f"<{type(value).__qualname__}>", ensure_ascii=False, skipkeys=True
+)
 
 
 def write_arguments(work: OpenSpan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -32,7 +38,7 @@ def write_content(work: OpenSpan, name: str, text: str) -> None:
         mask = runtime.mask
         if mask is None or not text or not work.span.is_recording():
             return
-        masked: object = mask(text[:LONGEST_TEXT])
+        masked: object = mask(text[:MASKED_TEXT])
         if isinstance(masked, str) and masked:
             work.span.set_attribute(name, valid_text(masked[:LONGEST_TEXT]))
     except Exception as problem:  # noqa: BLE001 - nothing of ours may reach the host
@@ -42,8 +48,12 @@ def write_content(work: OpenSpan, name: str, text: str) -> None:
 def _as_json(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     if not args and not kwargs:
         return ""
-    return json.dumps({"args": args, "kwargs": kwargs} if args else kwargs, default=_described, ensure_ascii=False)
-
-
-def _described(value: object) -> str:
-    return f"<{type(value).__qualname__}>"
+    # Piece by piece: a call may be given far more than is sent.
+    pieces: list[str] = []
+    length = 0
+    for piece in _JSON.iterencode({"args": args, "kwargs": kwargs} if args else kwargs):
+        pieces.append(piece)
+        length += len(piece)
+        if length >= MASKED_TEXT:
+            break
+    return "".join(pieces)

@@ -7,7 +7,7 @@ of the failure; the exporters that a host runs on its own threads speak as befor
 import logging
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -148,23 +148,30 @@ def _requests(observations: list[Observation], max_records: int) -> Iterator[lis
 
 
 class OutboxSpanProcessor(SpanProcessor):
-    """Hands each finished, sampled span to an outbox."""
+    """Hands each finished, sampled span to an outbox.
 
-    def __init__(self, outbox: Outbox[ReadableSpan]) -> None:
+    Args:
+        outbox: gives the outbox of the moment; None while nothing is sent. A provider keeps its processors for good,
+            and recording may end and begin again.
+    """
+
+    def __init__(self, outbox: Callable[[], Outbox[ReadableSpan] | None]) -> None:
         self._outbox = outbox
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue the span; never blocks, never raises."""
         try:
-            if span.context is not None and span.context.trace_flags.sampled:
-                self._outbox.put(span)
+            outbox = self._outbox()
+            if outbox is not None and span.context is not None and span.context.trace_flags.sampled:
+                outbox.put(span)
         except Exception as problem:  # noqa: BLE001 - nothing of ours may reach the host
             fault("the queue of spans", problem)
 
     def shutdown(self) -> None:
         """Send what is queued before a host's provider goes down; the outbox itself is closed by the runtime."""
-        self._outbox.flush(SHUTDOWN_SECONDS)
+        self.force_flush(round(SHUTDOWN_SECONDS * 1000))
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Send what is queued; False when that took longer than `timeout_millis`."""
-        return self._outbox.flush(timeout_millis / 1000)
+        outbox = self._outbox()
+        return outbox is None or outbox.flush(timeout_millis / 1000)

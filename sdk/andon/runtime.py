@@ -82,7 +82,9 @@ class Runtime:
         self._spans: Outbox[ReadableSpan] | None = None
         self._own_provider: TracerProvider | None = None
         self._companions: list[Companion] = []
+        # Providers keep their processors when the recording ends.
         self._stamped: list[trace.TracerProvider] = []
+        self._exported: list[_TakesProcessors] = []
 
     def __reduce__(self) -> str:
         # There is one in each process: what is pickled with a function names that of the process it comes to.
@@ -133,6 +135,7 @@ class Runtime:
 
     def stop(self, timeout_seconds: float) -> None:
         """Send what is queued, for at most `timeout_seconds`, and record nothing more."""
+        deadline = time.monotonic() + min(timeout_seconds, threading.TIMEOUT_MAX / 2)
         with self._lock:
             if self.state is not State.RUNNING:
                 return
@@ -145,7 +148,6 @@ class Runtime:
             self._spans = self.observations = self.meter = None
             self._companions = []
             atexit.unregister(self.stop)
-        deadline = time.monotonic() + timeout_seconds
         for part in closing:
             part.start_closing()
         for part in closing:
@@ -190,7 +192,7 @@ class Runtime:
             if self._spans is None or known or not isinstance(provider, _TakesProcessors):
                 return
             self._add_stamping(provider)
-            provider.add_span_processor(OutboxSpanProcessor(self._spans))
+            self._export_from(provider)
 
     def _add_export(self, provider: trace.TracerProvider, settings: Settings) -> None:
         if not isinstance(provider, _TakesProcessors):
@@ -202,7 +204,12 @@ class Runtime:
             return
         url, headers = settings.traces_url, settings.headers
         self._spans = Outbox("spans", settings.spans, lambda: SpanSender(url, headers), losses)
-        provider.add_span_processor(OutboxSpanProcessor(self._spans))
+        self._export_from(provider)
+
+    def _export_from(self, provider: _TakesProcessors) -> None:
+        if not any(provider is one for one in self._exported):
+            provider.add_span_processor(OutboxSpanProcessor(lambda: self._spans))
+            self._exported.append(provider)
 
     def _observation_outbox(self, settings: Settings, resource: Resource) -> Outbox[Observation]:
         scope = InstrumentationScope(SCOPE_NAME, SDK_VERSION)

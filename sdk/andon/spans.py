@@ -61,8 +61,11 @@ class Run:
             seen[key] = weakref.ref(source)
         except TypeError:
             seen[key] = source
-        if len(seen) > _MOST_SEEN:
-            seen.pop(next(iter(seen)), None)
+        while len(seen) > _MOST_SEEN:
+            try:
+                seen.pop(next(iter(seen)), None)
+            except RuntimeError:  # another thread has just remembered one, and forgets the oldest in turn
+                continue
         return True
 
 

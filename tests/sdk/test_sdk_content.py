@@ -7,7 +7,7 @@ from typing import Any
 
 import andon
 import pytest
-from andon.content import LONGEST_TEXT
+from andon.content import LONGEST_TEXT, MASKED_TEXT
 from andon.notices import Loss, losses
 from andon.runtime import runtime
 
@@ -71,3 +71,27 @@ def test_a_mask_that_fails_or_gives_nothing_keeps_the_content_back(
 def test_long_texts_are_cut(asked_for: Any) -> None:
     andon.stage("s")(lambda prompt: None)("x" * (LONGEST_TEXT + 1))
     assert len(asked_for.attributes("s")[INPUT]) == LONGEST_TEXT
+
+
+def test_a_secret_where_the_text_is_cut_is_masked_whole(asked_for: Any) -> None:
+    andon.stage("s")(lambda prompt: None)("x" * (LONGEST_TEXT - 3) + "secret")
+    assert asked_for.attributes("s")[INPUT] == "x" * (LONGEST_TEXT - 3) + "***"
+
+
+def test_of_arguments_beyond_measure_only_what_is_masked_is_looked_at(asked_for: Any) -> None:
+    looked_at: list[int] = []
+
+    class Rows(list[int]):
+        def __iter__(self) -> Iterator[int]:
+            for number in range(MASKED_TEXT):
+                looked_at.append(number)
+                yield number
+
+    andon.stage("s")(lambda rows, limit: None)(Rows([1]), 2)
+    assert len(asked_for.attributes("s")[INPUT]) == LONGEST_TEXT
+    assert len(looked_at) < MASKED_TEXT / 3  # a number takes a comma, a space and a digit at least
+
+
+def test_keys_that_json_cannot_say_are_left_out(asked_for: Any) -> None:
+    andon.stage("s")(lambda prompts: None)({("a", 1): "gone", "b": "kept"})
+    assert asked_for.attributes("s")[INPUT] == '{"args": [{"b": "kept"}], "kwargs": {}}'

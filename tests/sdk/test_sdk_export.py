@@ -237,3 +237,34 @@ def test_the_public_surface_is_small_and_typed() -> None:
 
     assert andon.__all__ == ["activate", "gpu", "init", "observe", "pipeline", "record_tokens", "shutdown", "stage"]
     assert (Path(andon.__file__).parent / "py.typed").exists()
+
+
+def test_beginning_and_ending_again_and_again_adds_nothing_to_the_provider(collector: Any, run_program: Any) -> None:
+    done = run_program(
+        """import andon
+from opentelemetry import trace
+
+def processors():
+    return len(trace.get_tracer_provider()._active_span_processor._span_processors)
+
+andon.init("a")
+before = processors()
+for _ in range(3):
+    andon.shutdown(); andon.init("a")
+print(processors() - before)
+with trace.get_tracer("other").start_as_current_span("after"):
+    pass""",
+        ANDON_ENDPOINT=collector.url,
+    )
+    assert done.stdout == "0\n"
+    assert [span.name for span in collector.spans] == ["after"]
+
+
+def test_shutdown_may_be_given_all_the_time_there_is(collector: Any, run_program: Any) -> None:
+    done = run_program(
+        """import andon
+andon.init("a"); andon.record_tokens(input=1, model="one"); andon.shutdown(float("inf"))""",
+        ANDON_ENDPOINT=collector.url,
+    )
+    assert done.stderr == ""
+    assert [span.name for span in collector.spans] == ["chat one"]
