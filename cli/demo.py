@@ -40,16 +40,20 @@ def demo(
     ] = None,
     port: Annotated[int, typer.Option(help="dashboard and API; 0 picks one")] = 8300,
     otlp_port: Annotated[int, typer.Option(help="OTLP/HTTP receiver; 0 picks one")] = 4318,
+    otlp_grpc_port: Annotated[int, typer.Option(help="OTLP/gRPC receiver; 0 picks one")] = 4317,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="open the page in a browser")] = False,
 ) -> None:
     """Start everything with a small live factory: the first number is on the page within a minute."""
     folder = data_dir or Path(tempfile.mkdtemp(prefix="andon-demo-"))
     secret = new_secret()
     with WebhookReceiver(secret, tell=lambda received: say(received.line)) as receiver:
-        settings = demo_settings(folder, receiver.url, secret, port=port, otlp_http_port=otlp_port)
+        settings = demo_settings(
+            folder, receiver.url, secret, port=port, otlp_http_port=otlp_port, otlp_grpc_port=otlp_grpc_port
+        )
         with Server(settings) as server:
             say(f"dashboard  {server.url}")
             say(f"OTLP/HTTP  {server.otlp_url}")
+            say(f"OTLP/gRPC  {server.otlp_grpc_url}")
             say(f"webhooks   {receiver.url}")
             say(f"data       {folder.resolve()}")
             say("Ctrl-C stops it.")

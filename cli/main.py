@@ -33,14 +33,18 @@ COMMANDS = {
         (
             "andon serve",
             "andon serve --config andon.toml --data-dir /var/lib/andon",
-            "andon serve --port 0 --otlp-port 0",
+            "andon serve --port 0 --otlp-port 0 --otlp-grpc-port 0",
         ),
     ),
     "demo": Command(
         "cli.demo",
         "demo",
         "Start everything with a small live factory.",
-        ("andon demo", "andon demo --incident", "andon demo --data-dir demo-data --port 0 --otlp-port 0"),
+        (
+            "andon demo",
+            "andon demo --incident",
+            "andon demo --data-dir demo-data --port 0 --otlp-port 0 --otlp-grpc-port 0",
+        ),
     ),
     "checklist": Command(
         "cli.checklist",

@@ -1,4 +1,4 @@
-"""Everything in one process: collector on 4318, dashboard on 8300, and the background work between them.
+"""Everything in one process: collector on 4318 and 4317, dashboard on 8300, and the background work between them.
 
 `Server` opens, runs and closes the parts in order; the commands `serve` and `demo` are thin shells around it.
 """
@@ -43,6 +43,7 @@ from store.telemetry import TelemetryStore
 log = logging.getLogger(__name__)
 
 DELIVER_SECONDS = 1.0
+STOP_SECONDS = 5
 
 
 class Server:
@@ -81,13 +82,18 @@ class Server:
         """Address of the OTLP/HTTP receiver."""
         return f"http://{_shown_host(self.settings.server.host)}:{self._otlp.getsockname()[1]}"
 
+    @property
+    def otlp_grpc_url(self) -> str:
+        """Address of the OTLP/gRPC receiver."""
+        return f"http://{_shown_host(self.settings.server.host)}:{self._grpc_port}"
+
     def run(self, before_stop: Callable[[], object] = lambda: None) -> None:
         """Serve until SIGTERM, Ctrl-C or `stop()`, then let requests finish. Call it from the main thread.
 
         Args:
             before_stop: called when the end is asked for, while requests are still taken.
         """
-        asyncio.run(self._serve(before_stop))
+        self._loop.run(self._serve(before_stop))
 
     def stop(self) -> None:
         """Ask `run()` to end; may be called from a signal handler or another thread."""
@@ -107,6 +113,7 @@ class Server:
         parts.callback(self._http.close)
         self._otlp = _listen(settings.server.host, settings.server.otlp_http_port, "server.otlp_http_port")
         parts.callback(self._otlp.close)
+        grpc_address = _probe(settings.server.host, settings.server.otlp_grpc_port, "server.otlp_grpc_port")
         channels = load_channels(settings.alerts.channels)
         rules = load_rules(settings.alerts, settings.checklist.poll_seconds, channels.keys())
         telemetry = TelemetryStore(settings.resolved_telemetry_url())
@@ -117,6 +124,10 @@ class Server:
         self._intake = Intake(settings, telemetry)
         self._intake.start()
         parts.callback(self._intake.stop)
+        # One event loop for both receivers; gRPC is bound to the loop on which its port was opened.
+        self._loop = parts.enter_context(asyncio.Runner())
+        self._grpc_port = self._loop.run(self._intake.grpc_receiver.bind(grpc_address))
+        parts.callback(lambda: self._loop.run(self._intake.grpc_receiver.stop(0)))
         reports = Reports(telemetry, settings.pools)
         fold = Fold(telemetry, input_bands(), timedelta(seconds=settings.collector.grace_seconds), utc_now())
         checks = ChecklistRunner(settings, telemetry, control, facts=checklist_facts(reports, control, settings))
@@ -142,7 +153,8 @@ class Server:
             parts.callback(periodic.stop)
         self._board = Board(settings, telemetry, control, reports, self.health)
         announcement = settings.data_dir / "server.json"
-        announcement.write_text(json.dumps({"pid": os.getpid(), "url": self.url, "otlp_url": self.otlp_url}))
+        addresses = {"url": self.url, "otlp_url": self.otlp_url, "otlp_grpc_url": self.otlp_grpc_url}
+        announcement.write_text(json.dumps({"pid": os.getpid(), **addresses}))
         parts.callback(lambda: announcement.unlink(missing_ok=True))
 
     async def _serve(self, before_stop: Callable[[], object]) -> None:
@@ -156,6 +168,7 @@ class Server:
         self._stopping = lambda: None if loop.is_closed() else loop.call_soon_threadsafe(stopped.set)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping())
+        await self._intake.grpc_receiver.serve()
         running = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in servers]
         waiting = asyncio.create_task(stopped.wait())
         await asyncio.wait([*running, waiting], return_when=asyncio.FIRST_COMPLETED)
@@ -163,7 +176,7 @@ class Server:
         await asyncio.to_thread(before_stop)
         for server, _ in servers:
             server.should_exit = True
-        await asyncio.gather(*running, waiting)
+        await asyncio.gather(*running, waiting, self._intake.grpc_receiver.stop(STOP_SECONDS))
 
 
 class _Quiet(uvicorn.Server):
@@ -176,7 +189,12 @@ class _Quiet(uvicorn.Server):
 
 def _config(app: Any) -> uvicorn.Config:
     return uvicorn.Config(
-        app, http="httptools", log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=5
+        app,
+        http="httptools",
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=STOP_SECONDS,
     )
 
 
@@ -212,6 +230,13 @@ def _listen(host: str, port: int, setting: str) -> socket.socket:
             f"to another port (0 picks a free one)"
         ) from None
     return listener
+
+
+def _probe(host: str, port: int, setting: str) -> str:
+    """The address for a listener that opens its port itself, after the same look and the same error as `_listen`."""
+    with _listen(host, port, setting) as listener:
+        address = listener.getsockname()[0]
+    return f"{_shown_host(address)}:{port}"
 
 
 def _shown_host(host: str) -> str:

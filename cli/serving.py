@@ -20,12 +20,16 @@ def serve(
     host: Annotated[str | None, typer.Option(help="address to bind; loopback only [default: 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="dashboard and API; 0 picks one [default: 8300]")] = None,
     otlp_port: Annotated[int | None, typer.Option(help="OTLP/HTTP receiver; 0 picks one [default: 4318]")] = None,
+    otlp_grpc_port: Annotated[int | None, typer.Option(help="OTLP/gRPC receiver; 0 picks one [default: 4317]")] = None,
 ) -> None:
     """Collect, store, watch and show: everything in one process."""
     _log_plainly()
-    settings = load_settings(config, _overrides(data_dir, host, port, otlp_port))
+    settings = load_settings(config, _overrides(data_dir, host, port, otlp_port, otlp_grpc_port))
     with Server(settings) as server:
-        say(f"dashboard  {server.url}\nOTLP/HTTP  {server.otlp_url}\ndata       {settings.data_dir.resolve()}")
+        say(f"dashboard  {server.url}")
+        say(f"OTLP/HTTP  {server.otlp_url}")
+        say(f"OTLP/gRPC  {server.otlp_grpc_url}")
+        say(f"data       {settings.data_dir.resolve()}")
         server.run()
 
 
@@ -36,9 +40,11 @@ def _log_plainly() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _overrides(data_dir: Path | None, host: str | None, port: int | None, otlp_port: int | None) -> dict[str, Any]:
+def _overrides(
+    data_dir: Path | None, host: str | None, port: int | None, otlp_port: int | None, otlp_grpc_port: int | None
+) -> dict[str, Any]:
     """What the command line says, as nested settings."""
-    server = {"host": host, "port": port, "otlp_http_port": otlp_port}
+    server = {"host": host, "port": port, "otlp_http_port": otlp_port, "otlp_grpc_port": otlp_grpc_port}
     values: dict[str, Any] = {"server": {name: value for name, value in server.items() if value is not None}}
     if data_dir is not None:
         values["data_dir"] = data_dir

@@ -1,25 +1,30 @@
-"""What the receiver answers: success and partial success, and `google.rpc.Status` bodies for every refusal.
+"""What the receivers answer: success and partial success, and a `google.rpc.Status` for every refusal.
 
-OTLP 1.11, section OTLP/HTTP Response: the answer has the encoding of the request, also when it is an error.
+OTLP 1.11, sections OTLP/HTTP Response and OTLP/gRPC Response: an HTTP answer has the encoding of its request, also when
+it is an error; a gRPC error carries the same Status in its trailers.
 """
 
 from __future__ import annotations
 
 import json
 from enum import IntEnum
+from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
 from starlette.responses import Response
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 RETRY_AFTER_SECONDS = 2
+READ_SECONDS = 30.0
 
 
 class Code(IntEnum):
-    """The codes of google.rpc that the receiver uses."""
+    """The codes of google.rpc that the receivers use."""
 
     INVALID_ARGUMENT = 3
     NOT_FOUND = 5
@@ -51,27 +56,55 @@ class RefusalError(Exception):
         self.reason = reason
 
 
+def slow_body() -> RefusalError:
+    """What a body that does not arrive in time is answered with."""
+    return RefusalError(503, "slow_body", f"the body did not arrive within {READ_SECONDS:g} s; retry")
+
+
+def retry_info() -> RetryInfo:
+    """When a sender that is told to retry shall do so."""
+    return RetryInfo(retry_delay=Duration(seconds=RETRY_AFTER_SECONDS))
+
+
+def status_of(http_status: int, message: str) -> Status:
+    """The Status of a refusal; one that a retry cures says when, a bad request says so in its details."""
+    status = Status(code=_CODE_OF_STATUS.get(http_status, Code.INTERNAL), message=message)
+    if http_status == 503:
+        status.details.add().Pack(retry_info())
+    elif http_status == 400:
+        violation = BadRequest.FieldViolation(field="body", description=message)
+        status.details.add().Pack(BadRequest(field_violations=[violation]))
+    return status
+
+
 def refusal(http_status: int, message: str, media_type: str) -> Response:
     """An error answer with a Status body in the request's encoding (JSON for an unknown one)."""
-    code = _CODE_OF_STATUS.get(http_status, Code.INTERNAL)
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if http_status == 503 else None
-    if media_type == PROTOBUF:
-        body = Status(code=code, message=message).SerializeToString()
-        return Response(body, http_status, headers, PROTOBUF)
-    return Response(json.dumps({"code": int(code), "message": message}), http_status, headers, JSON)
+    media_type = PROTOBUF if media_type == PROTOBUF else JSON
+    return Response(_encoded(status_of(http_status, message), media_type), http_status, headers, media_type)
 
 
-def accepted(answer: type[Message], rejected: str, refused: dict[str, int], media_type: str) -> Response:
-    """200 with an `answer` in the request's encoding.
+def success(answer: type[Message], rejected: str, refused: dict[str, int]) -> Message:
+    """The `answer` to a request that is stored.
 
     Args:
         rejected: the field of its partial success that counts.
         refused: reason -> items; when there are any the answer says so as a partial success.
     """
-    message = answer()
-    if refused:
-        explanation = "; ".join(f"{count} refused: {reason}" for reason, count in refused.items())
-        message = answer(partial_success={rejected: sum(refused.values()), "error_message": explanation})
+    if not refused:
+        return answer()
+    explanation = "; ".join(f"{count} refused: {reason}" for reason, count in refused.items())
+    partial: dict[str, Any] = {rejected: sum(refused.values()), "error_message": explanation}
+    return answer(partial_success=partial)
+
+
+def accepted(answer: type[Message], rejected: str, refused: dict[str, int], media_type: str) -> Response:
+    """200 with what `success` says, in the request's encoding."""
+    return Response(_encoded(success(answer, rejected, refused), media_type), 200, media_type=media_type)
+
+
+def _encoded(message: Message, media_type: str) -> bytes | str:
     if media_type == JSON:
-        return Response(json.dumps(MessageToDict(message)), 200, media_type=JSON)
-    return Response(message.SerializeToString(), 200, media_type=PROTOBUF)
+        return json.dumps(MessageToDict(message))
+    encoded: bytes = message.SerializeToString()
+    return encoded

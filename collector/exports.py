@@ -1,4 +1,5 @@
-"""The exports of OTLP that the receiver takes: path, messages and decoder of each, and where its rows are stored."""
+"""The exports of OTLP that the receivers take: path and gRPC method, messages and decoder of each, and where its
+rows are stored."""
 
 from __future__ import annotations
 
@@ -31,6 +32,12 @@ class Export:
     request: type[Message]
     answer: type[Message]
     rejected: str
+
+    @property
+    def method(self) -> str:
+        """The gRPC method, as it is called."""
+        (service,) = self.request.DESCRIPTOR.file.services_by_name.values()
+        return f"/{service.full_name}/Export"
 
 
 EXPORTS = (

@@ -1,4 +1,4 @@
-"""The collector as one thing: journals, writers and receiver, opened from the settings and closed in order."""
+"""The collector as one thing: journals, writers and receivers, opened from the settings and closed in order."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from collector.columns import LOG_SCHEMA, METRIC_SCHEMA, OBSERVATION_SCHEMA, SPAN_SCHEMA
+from collector.grpc_receiver import GrpcReceiver
 from collector.journal import Journal
 from collector.receiver import Receiver
+from collector.reception import Reception
 from collector.writer import Writer
 from settings import Settings
 from store.telemetry import TelemetryStore
@@ -39,11 +41,13 @@ class Intake:
             )
             self._journals[table] = journal
             self._writers[table] = Writer(journal, store, table)
-        self.receiver = Receiver(
+        self._reception = Reception(
             self._journals,
             max_body_bytes=limits.max_body_bytes,
             max_in_flight_bytes=limits.max_in_flight_bytes,
         )
+        self.receiver = Receiver(self._reception)
+        self.grpc_receiver = GrpcReceiver(self._reception)
 
     def start(self) -> None:
         """Begin to write, with what an earlier run left."""
@@ -52,7 +56,7 @@ class Intake:
 
     def stop(self) -> None:
         """Seal what is open, write it if the store takes it, stop."""
-        self.receiver.close()
+        self._reception.close()
         for journal in self._journals.values():
             journal.close()
         for writer in self._writers.values():
@@ -71,7 +75,7 @@ class Intake:
 
     def health(self) -> dict[str, Any]:
         """Counts since start, and what waits in the journal; names are stable, they are shown at `/metrics`."""
-        counts = self.receiver.counts
+        counts = self._reception.counts
         report: dict[str, Any] = {
             "requests_total": counts.requests,
             **{f"accepted_{table}_total": counts.accepted[table] for table in _SCHEMAS},

@@ -53,6 +53,7 @@ def demo_settings(
     *,
     port: int = 8300,
     otlp_http_port: int = 4318,
+    otlp_grpc_port: int = 4317,
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
     """Return the settings of the demo.
@@ -61,14 +62,14 @@ def demo_settings(
         webhook_url: address of a `WebhookReceiver` on loopback.
         secret: the secret it checks with, see `new_secret`.
         port: dashboard; 0 picks a free one.
-        otlp_http_port: collector; 0 picks a free one.
+        otlp_http_port, otlp_grpc_port: collector; 0 picks a free one.
         environ: `ANDON_DEMO_POSTGRES_URL` names a PostgreSQL whose replication slots are watched; without it the CDC
             check stays unknown and says what to do.
     """
     return Settings(
         data_dir=data_dir,
         window_seconds=60,
-        server=ServerSettings(port=port, otlp_http_port=otlp_http_port),
+        server=ServerSettings(port=port, otlp_http_port=otlp_http_port, otlp_grpc_port=otlp_grpc_port),
         pools=(_pool(),),
         drift=DriftSettings(poll_seconds=2, monitors=_monitors()),
         checklist=ChecklistSettings(

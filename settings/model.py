@@ -28,6 +28,7 @@ class ServerSettings(_Part):
     host: str = Field("127.0.0.1", description="address to bind; loopback only until there is login")
     port: int = Field(8300, ge=0, le=65535, description="dashboard and JSON API; 0 picks a free port")
     otlp_http_port: int = Field(4318, ge=0, le=65535, description="OTLP/HTTP receiver; 0 picks a free port")
+    otlp_grpc_port: int = Field(4317, ge=0, le=65535, description="OTLP/gRPC receiver; 0 picks a free port")
 
 
 class CollectorSettings(_Part):

@@ -28,6 +28,7 @@ class ServeProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
         self.otlp_url = ""
+        self.otlp_grpc_url = ""
 
     def __enter__(self) -> ServeProcess:
         self.start()
@@ -42,11 +43,11 @@ class ServeProcess:
         return (self.data_dir.parent / f"{self.data_dir.name}.log").read_text()
 
     def start(self) -> None:
-        """Start, and wait until both ports answer."""
+        """Start, and wait until it answers."""
         announcement = self.data_dir / "server.json"
         announcement.unlink(missing_ok=True)
         command = [sys.executable, "-m", "cli.main", *self._command, "--data-dir", str(self.data_dir)]
-        command += ["--port", "0", "--otlp-port", "0"]
+        command += ["--port", "0", "--otlp-port", "0", "--otlp-grpc-port", "0"]
         command += ["--config", str(self._config)] if self._config else []
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         with (self.data_dir.parent / f"{self.data_dir.name}.log").open("ab") as log:
@@ -61,7 +62,7 @@ class ServeProcess:
                 return False
             try:
                 found = json.loads(announcement.read_text())
-                self.url, self.otlp_url = found["url"], found["otlp_url"]
+                self.url, self.otlp_url, self.otlp_grpc_url = (found[n] for n in ("url", "otlp_url", "otlp_grpc_url"))
                 return httpx.get(f"{self.url}/healthz").status_code == 200
             except (json.JSONDecodeError, httpx.TransportError):
                 return False

@@ -103,6 +103,8 @@ def run_round(load: Load, requests: int, senders: int) -> Result:
             "0",
             "--otlp-port",
             "0",
+            "--otlp-grpc-port",
+            "0",
         ]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:

@@ -61,7 +61,9 @@ def test_binding_beyond_loopback_is_refused_until_there_is_login(tmp_path: Path,
 
 def test_a_data_directory_serves_one_process(tmp_path: Path) -> None:
     with ServeProcess(tmp_path / "data"):
-        done = andon("serve", "--data-dir", str(tmp_path / "data"), "--port", "0", "--otlp-port", "0")
+        done = andon(
+            "serve", "--data-dir", str(tmp_path / "data"), "--port", "0", "--otlp-port", "0", "--otlp-grpc-port", "0"
+        )
     assert done.returncode == 2
     assert "is in use by another Andon process" in done.stderr
 
@@ -69,7 +71,9 @@ def test_a_data_directory_serves_one_process(tmp_path: Path) -> None:
 def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) -> None:
     with ServeProcess(tmp_path / "one") as server:
         port = server.url.rsplit(":", 1)[1]
-        done = andon("serve", "--data-dir", str(tmp_path / "two"), "--port", port, "--otlp-port", "0")
+        done = andon(
+            "serve", "--data-dir", str(tmp_path / "two"), "--port", port, "--otlp-port", "0", "--otlp-grpc-port", "0"
+        )
     assert done.returncode == 2
     assert f"server.port = {port}" in done.stderr
     assert "Traceback" not in done.stderr
@@ -89,7 +93,19 @@ def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_used_are_explained_in_one_go(tmp_path: Path, toml: str, says: str) -> None:
     config = tmp_path / "andon.toml"
     config.write_text(toml)
-    done = andon("serve", "--data-dir", str(tmp_path / "d"), "--config", str(config), "--port", "0", "--otlp-port", "0")
+    done = andon(
+        "serve",
+        "--data-dir",
+        str(tmp_path / "d"),
+        "--config",
+        str(config),
+        "--port",
+        "0",
+        "--otlp-port",
+        "0",
+        "--otlp-grpc-port",
+        "0",
+    )
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
@@ -98,7 +114,18 @@ def test_settings_that_cannot_be_used_are_explained_in_one_go(tmp_path: Path, to
 @pytest.mark.parametrize("variable", ["ANDON_TELEMETRY_URL", "ANDON_CONTROL_URL"])
 @pytest.mark.parametrize("url", ["foo", "clickhousedb://127.0.0.1:1/x", "postgresql://u:hunter2@127.0.0.1:1/x"])
 def test_a_store_that_cannot_be_used_is_explained_without_its_password(tmp_path: Path, variable: str, url: str) -> None:
-    done = andon("serve", "--data-dir", str(tmp_path), "--port", "0", "--otlp-port", "0", **{variable: url})
+    done = andon(
+        "serve",
+        "--data-dir",
+        str(tmp_path),
+        "--port",
+        "0",
+        "--otlp-port",
+        "0",
+        "--otlp-grpc-port",
+        "0",
+        **{variable: url},
+    )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "hunter2" not in done.stderr
@@ -125,7 +152,9 @@ def test_a_data_directory_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         control.execute("UPDATE andon_control_version SET version_num = '9999'")
         control.commit()
         control.close()
-        done = andon("serve", "--data-dir", str(tmp_path / "data"), "--port", "0", "--otlp-port", "0")
+        done = andon(
+            "serve", "--data-dir", str(tmp_path / "data"), "--port", "0", "--otlp-port", "0", "--otlp-grpc-port", "0"
+        )
     assert done.returncode == 2
     assert "written by a newer version" in done.stderr
 

@@ -38,7 +38,19 @@ class Demo:
         self.set_conditions("normal")
         options = ["--control-file", str(self._control), "--data-dir", str(self.data_dir)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "demo", *options, "--port", "0", "--otlp-port", "0"],
+            [
+                sys.executable,
+                "-m",
+                "cli.main",
+                "demo",
+                *options,
+                "--port",
+                "0",
+                "--otlp-port",
+                "0",
+                "--otlp-grpc-port",
+                "0",
+            ],
             stdout=self._log,
             stderr=self._log,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
