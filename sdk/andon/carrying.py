@@ -97,9 +97,14 @@ def _carry_thread(thread: threading.Thread) -> None:
     if getattr(thread, "_target", None) is pool_threads._worker:
         return
     run = thread.run
+    own = vars(thread).get("run")
 
     def run_once() -> None:
-        vars(thread).pop("run", None)  # no cycle through the thread
+        # No cycle through the thread, which is as it was.
+        if own is None:
+            vars(thread).pop("run", None)
+        else:
+            thread.run = own  # type: ignore[method-assign]
         run_in(context, run)
 
     thread.run = run_once  # type: ignore[method-assign]

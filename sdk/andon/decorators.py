@@ -6,26 +6,23 @@ one of those, or a client's stream, has its span kept open until that is through
 
 import functools
 import inspect
-import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextvars import Token
-from types import AsyncGeneratorType, CoroutineType, GeneratorType, MethodType, TracebackType
-from typing import Any, Final, Self, TypeVar, cast, overload
+from types import MethodType, TracebackType
+from typing import Any, Self, TypeVar, cast, overload
 
 from opentelemetry.context import Context
 
 from andon import content, unstable
-from andon.answers import PLAIN_TYPES, Arguments, read_answer
 from andon.guard import fault
 from andon.notices import warn_once
 from andon.place import LIFECYCLE_KINDS, Kind, LifecycleKind, Mark, Tokenizer
+from andon.returned import finish
 from andon.runtime import runtime
 from andon.spans import OpenSpan, current_span, leave, open_span
-from andon.streams import astream, keep_watching, stream
+from andon.streams import astream, stream
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_UNFINISHED: Final = frozenset({CoroutineType, GeneratorType, AsyncGeneratorType})
 
 
 @overload
@@ -210,62 +207,6 @@ def _coroutine_function(fn: Callable[..., Any], mark: Mark) -> Callable[..., Any
         return finish(work, context, result, (args, kwargs))
 
     return call
-
-
-def finish(work: OpenSpan, context: Context, result: Any, arguments: Arguments) -> Any:
-    """End the span of a call that has returned `result`, or keep it open until the result is through; give the result.
-
-    Args:
-        context: what is current inside the call.
-        arguments: of the call.
-    """
-    cls = type(result)
-    try:
-        plain = cls in PLAIN_TYPES
-    except Exception:  # noqa: BLE001 - a metaclass that compares and has lost its hash: no type of a client's
-        work.end()
-        return result
-    if plain and not work.wants_text():
-        work.end()
-        return result
-    if cls in _UNFINISHED:
-        return _kept_open(result, work, context)
-    if keep_watching(result, work):
-        return result
-    read_answer(work, result, arguments)
-    work.end()
-    return result
-
-
-async def _awaited(coroutine: Awaitable[Any], opening: Callable[[], tuple[OpenSpan, Context]]) -> Any:
-    work, context = opening()
-    token = unstable.attach(context)
-    try:
-        result = await coroutine
-    except BaseException as error:
-        leave(token)
-        work.end(error)
-        raise
-    leave(token)
-    return finish(work, context, result, ((), {}))
-
-
-def _kept_open(result: Any, work: OpenSpan, context: Context) -> Any:
-    def opening() -> tuple[OpenSpan, Context]:
-        never_begun.detach()
-        return work, context
-
-    kept: Any
-    if isinstance(result, AsyncGeneratorType):
-        kept = astream(result, opening, work.started_ns, is_dropped=lambda: not owner())
-    elif isinstance(result, CoroutineType) or result.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE:
-        kept = _awaited(result, opening)
-    else:
-        kept = stream(result, opening, work.started_ns, is_dropped=lambda: not owner())
-    owner = weakref.ref(kept)
-    # Nobody may ever ask for the first item; then the span ends when the generator goes.
-    never_begun = weakref.finalize(kept, work.end)
-    return kept
 
 
 class _StreamFunction:

@@ -19,6 +19,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from andon import attributes, unstable
 from andon.guard import fault
+from andon.notices import warn_once
 from andon.observations import Observation
 from andon.outbox import Outbox, Passing
 from andon.packing import packed_attributes
@@ -38,14 +39,19 @@ class _OverheardLines(logging.Filter):
         lines: list[str] | None = getattr(self._thread, "lines", None)
         if lines is None:
             return True
-        lines.append(record.getMessage())
+        if record.name == unstable.ENCODER_LOGGER:
+            # One attribute that OTLP cannot say; all else is sent.
+            warn_once("exporters.encoding", "andon: an attribute is left out of what is sent: %s", record.getMessage())
+        else:
+            lines.append(record.getMessage())
         return False
 
     @contextmanager
     def listening_to(self, exporter: object) -> Iterator[list[str]]:
         lines: list[str] = []
         # Adding a filter a second time changes nothing.
-        logging.getLogger(type(exporter).__module__).addFilter(self)
+        for name in (type(exporter).__module__, unstable.ENCODER_LOGGER):
+            logging.getLogger(name).addFilter(self)
         self._thread.lines = lines
         try:
             yield lines

@@ -158,9 +158,8 @@ class Outbox(Generic[T]):
         self._worker = threading.Thread(target=self._work, name=f"andon {self._what}", daemon=True)
         try:
             self._worker.start()
-        except RuntimeError:  # no threads any more: the interpreter is on its way out
+        except RuntimeError:  # no more threads, for now or for good: what waits is sent by the next, or counted at exit
             self._worker = None
-            raise
 
     def _work(self) -> None:
         mute_instrumentation()

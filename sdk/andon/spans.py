@@ -6,7 +6,6 @@ into nested calls, asyncio tasks and wherever else that context is carried. Ends
 
 import os
 import threading
-import weakref
 from collections.abc import Mapping
 from contextvars import Token
 from time import perf_counter_ns, time_ns
@@ -19,6 +18,7 @@ from andon import attributes
 from andon.guard import fault
 from andon.ledger import AttributeValue, Caller, Entry, add_to
 from andon.place import BAGGAGE_KEY, Kind, Mark, as_baggage, carried_place
+from andon.runs import Run
 from andon.runtime import runtime
 from andon.unstable import current_context, detach, set_clean_attributes
 
@@ -32,41 +32,6 @@ _SPAN_KEY: Final = next(iter(set_span_in_context(INVALID_SPAN, Context())))
 _process: Final = [os.getpid()]
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: _process.__setitem__(0, os.getpid()))
-
-_MOST_SEEN: Final = 1024
-
-
-class Run:
-    """What the calls of one run share: the answers whose usage is counted already.
-
-    The same answer is often returned by a stage and by the pipeline around it. Known by its id, or else by the identity
-    of what carries its usage; the newest few are remembered, weakly where that can be, since some are large.
-    """
-
-    __slots__ = ("_seen",)
-    _seen: dict[object, object]
-
-    def is_new(self, reading: "Reading") -> bool:
-        """Whether this usage is met for the first time; remembers it."""
-        source = reading.source
-        key: object = reading.response_id or id(source)
-        try:
-            seen = self._seen
-        except AttributeError:  # most runs meet none
-            seen = self._seen = {}
-        held = seen.get(key)
-        if held is not None and (reading.response_id or (held() if isinstance(held, weakref.ref) else held) is source):
-            return False
-        try:
-            seen[key] = weakref.ref(source)
-        except TypeError:
-            seen[key] = source
-        while len(seen) > _MOST_SEEN:
-            try:
-                seen.pop(next(iter(seen)), None)
-            except RuntimeError:  # another thread has just remembered one, and forgets the oldest in turn
-                continue
-        return True
 
 
 class OpenSpan:

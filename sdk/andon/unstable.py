@@ -37,6 +37,10 @@ def _context_functions() -> ContextFunctions:
 current_context, attach, detach = _context_functions()
 
 
+ENCODER_LOGGER = "opentelemetry.exporter.otlp.proto.common._internal"
+"""Says, with a traceback, of each attribute that cannot be encoded; where it is another, the lines are the host's."""
+
+
 def set_clean_attributes(span: Span, found: Mapping[str, Any]) -> None:
     """Set attributes whose values are texts, numbers, booleans or tuples of texts, and need no cleaning.
 

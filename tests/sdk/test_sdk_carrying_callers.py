@@ -72,3 +72,14 @@ def test_beginning_again_registers_nothing_again() -> None:
     registered = len(util._afterfork_registry)  # type: ignore[attr-defined]
     carrying.install()
     assert len(util._afterfork_registry) == registered  # type: ignore[attr-defined]
+
+
+def test_a_thread_keeps_the_run_that_it_was_given(recorded: Recorded) -> None:
+    thread = threading.Thread()
+    ran: list[str] = []
+    own = thread.run = lambda: ran.append("own")  # type: ignore[method-assign]
+    with andon.stage("outer"):
+        thread.start()
+    thread.join()
+    assert ran == ["own"]
+    assert vars(thread)["run"] is own

@@ -268,3 +268,24 @@ andon.init("a"); andon.record_tokens(input=1, model="one"); andon.shutdown(float
     )
     assert done.stderr == ""
     assert [span.name for span in collector.spans] == ["chat one"]
+
+
+def test_what_cannot_be_encoded_is_left_out_and_told_in_one_line(collector: Any, run_program: Any) -> None:
+    done = run_program(
+        """import andon
+andon.init("a")
+
+@andon.stage
+def read():
+    raise LookupError("no such row: \\udcff")  # what was read with `surrogateescape`
+
+for _ in range(3):
+    try:
+        read()
+    except LookupError:
+        pass""",
+        ANDON_ENDPOINT=collector.url,
+    )
+    assert [span.name for span in collector.spans] == ["read", "read", "read"]
+    (line,) = done.stderr.splitlines()
+    assert "an attribute is left out" in line

@@ -301,3 +301,19 @@ def test_a_guarded_function_does_not_hold_up_an_interrupt(stop: type[BaseExcepti
     guarded: Callable[[], None] = never_raises(interrupt)
     with pytest.raises(stop):
         guarded()
+
+
+def test_what_is_queued_while_no_thread_can_be_started_is_sent_by_the_next(
+    far: Far, losses: LossLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    box = outbox(far, losses)
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", no_more)
+        assert box.put("a")
+    assert box.put("b")
+    close(box)
+    assert far.sent == ["a", "b"]
+    assert [losses.total(cause) for cause in Loss] == [0, 0, 0]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from andon.clients.reading import Reading
-from andon.spans import _MOST_SEEN, Run
+from andon.runs import _MOST_SEEN, Run
 
 THREADS = 4
 ANSWERS = 10_000
