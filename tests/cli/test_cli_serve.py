@@ -68,14 +68,24 @@ def test_a_data_directory_serves_one_process(tmp_path: Path) -> None:
     assert "is in use by another Andon process" in done.stderr
 
 
-def test_a_port_that_is_taken_is_named_with_its_setting(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("option", "setting", "address"),
+    [
+        ("--port", "server.port", "url"),
+        ("--otlp-port", "server.otlp_http_port", "otlp_url"),
+        ("--otlp-grpc-port", "server.otlp_grpc_port", "otlp_grpc_url"),
+    ],
+)
+def test_a_port_that_is_taken_is_named_with_its_setting(
+    tmp_path: Path, option: str, setting: str, address: str
+) -> None:
+    free = dict.fromkeys(("--port", "--otlp-port", "--otlp-grpc-port"), "0")
     with ServeProcess(tmp_path / "one") as server:
-        port = server.url.rsplit(":", 1)[1]
-        done = andon(
-            "serve", "--data-dir", str(tmp_path / "two"), "--port", port, "--otlp-port", "0", "--otlp-grpc-port", "0"
-        )
+        port = getattr(server, address).rsplit(":", 1)[1]
+        options = [text for pair in (free | {option: port}).items() for text in pair]
+        done = andon("serve", "--data-dir", str(tmp_path / "two"), *options)
     assert done.returncode == 2
-    assert f"server.port = {port}" in done.stderr
+    assert f"{setting} = {port} on 127.0.0.1 cannot be opened" in done.stderr
     assert "Traceback" not in done.stderr
 
 
