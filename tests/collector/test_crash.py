@@ -1,4 +1,4 @@
-"""kill -9 at any moment loses no acknowledged span and doubles none in the totals."""
+"""kill -9 at any moment loses no acknowledged span and doubles none in the totals, whichever way it came."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.collector.otlp_calls import PROTOBUF, RETRY, SUCCESS, TRACES, call, transport
 from tests.servers import ServeProcess, query_directory, wait_until
 
-KILLS = 5
-SENDERS = 3
 SPANS_PER_REQUEST = 20
 
 
@@ -42,41 +42,42 @@ class Sender:
 
     server: ServeProcess
     offset: int
+    way: str
     sent: int = 0
     acknowledged: int = 0
-    refused: list[int] = field(default_factory=list)
+    refused: list[object] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        with httpx.Client(timeout=10) as client:
-            while not self.stop.is_set():
-                first = self.offset + self.sent * SPANS_PER_REQUEST
-                self.sent += 1
-                body = request_of(first)
-                while not self._deliver(client, body):
-                    time.sleep(0.05)
-                self.acknowledged += 1
+        while not self.stop.is_set():
+            first = self.offset + self.sent * SPANS_PER_REQUEST
+            self.sent += 1
+            body = request_of(first)
+            while not self._deliver(body):
+                time.sleep(0.05)
+            self.acknowledged += 1
 
-    def _deliver(self, client: httpx.Client, body: bytes) -> bool:
+    def _deliver(self, body: bytes) -> bool:
         try:
-            answer = client.post(
-                f"{self.server.otlp_url}/v1/traces", content=body, headers={"content-type": "application/x-protobuf"}
-            )
+            code = call(self.server, self.way, TRACES, body).code
         except httpx.TransportError:
             return False
-        if answer.status_code not in {200, 503}:
-            self.refused.append(answer.status_code)
-        return answer.status_code == 200
+        if code not in {SUCCESS[transport(self.way)], RETRY[transport(self.way)]}:
+            self.refused.append(code)
+        return code == SUCCESS[transport(self.way)]
 
 
-def test_kill_minus_nine_under_load_loses_no_acknowledged_span_and_doubles_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("ways", "kills"), [((PROTOBUF,) * 3, 5), (("grpc",) * 3, 2)], ids=["http", "grpc"])
+def test_kill_minus_nine_under_load_loses_no_acknowledged_span_and_doubles_none(
+    tmp_path: Path, ways: tuple[str, ...], kills: int
+) -> None:
     randomness = random.Random(11)
     with ServeProcess(tmp_path / "data") as server:
-        senders = [Sender(server, (1 + index) * 10**9) for index in range(SENDERS)]
+        senders = [Sender(server, (1 + index) * 10**9, way) for index, way in enumerate(ways)]
         threads = [threading.Thread(target=sender.run) for sender in senders]
         for thread in threads:
             thread.start()
-        for _ in range(KILLS):
+        for _ in range(kills):
             before = sum(sender.acknowledged for sender in senders)
             wait_until(lambda seen=before: sum(s.acknowledged for s in senders) > seen + 5, "spans are acknowledged")  # type: ignore[misc]
             time.sleep(randomness.uniform(0.0, 2.5))
@@ -87,7 +88,7 @@ def test_kill_minus_nine_under_load_loses_no_acknowledged_span_and_doubles_none(
         for thread in threads:
             thread.join(timeout=60)
         expected = sum(sender.acknowledged for sender in senders) * SPANS_PER_REQUEST
-        assert [sender.refused for sender in senders] == [[]] * SENDERS
+        assert [sender.refused for sender in senders] == [[]] * len(ways)
         assert all(sender.acknowledged == sender.sent for sender in senders)
 
         def totals() -> tuple[int, int, int]:

@@ -40,6 +40,11 @@ def as_otlp_json(message: Message) -> Any:
     return with_hex(MessageToDict(message, use_integers_for_enums=True))
 
 
+def as_otlp_json_bytes(message: Message) -> bytes:
+    """The body of a request in JSON."""
+    return json.dumps(as_otlp_json(message)).encode()
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(requests() | metric_requests())
 def test_both_encodings_carry_the_same_message(request: Message) -> None:

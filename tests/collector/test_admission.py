@@ -1,0 +1,98 @@
+"""More than the server can hold at once is refused with "retry", never held: memory stays bounded, and what was
+acknowledged in the storm is in the store."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import httpx
+import pytest
+
+from tests.collector.otlp_calls import (
+    PROTOBUF,
+    RETRY,
+    SUCCESS,
+    TRACES,
+    Answer,
+    body_of,
+    call,
+    channel,
+    request_of,
+    transport,
+)
+from tests.collector.test_conformance import peak_bytes
+from tests.servers import ServeProcess, query_directory, wait_until
+
+CLIENTS = 60
+BUDGET = 8 * 2**20
+
+
+def server_with_small_budget(tmp_path: Path) -> ServeProcess:
+    config = tmp_path / "andon.toml"
+    config.write_text(f"[collector]\nmax_in_flight_bytes = {BUDGET}\nmax_body_bytes = {2 * 2**20}\n")
+    return ServeProcess(tmp_path / "data", config)
+
+
+@pytest.mark.parametrize("way", [PROTOBUF, "grpc"])
+def test_a_storm_of_large_bodies_ends_in_retries_and_every_acknowledged_one_is_stored(tmp_path: Path, way: str) -> None:
+    bodies = [mebibyte(client) for client in range(CLIENTS)]
+    together = threading.Barrier(CLIENTS)
+
+    def send(server: ServeProcess, body: bytes) -> Answer:
+        together.wait()
+        return call(server, way, TRACES, body)
+
+    with server_with_small_budget(tmp_path) as server:
+        before = peak_bytes(server)
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            answers = list(clients.map(lambda body: send(server, body), bodies))
+        taken = [client for client, answer in enumerate(answers) if answer.code == SUCCESS[transport(way)]]
+        refused = [answer for answer in answers if answer.code == RETRY[transport(way)]]
+        assert len(taken) + len(refused) == CLIENTS
+        assert taken
+        assert refused
+        assert {answer.retry_after for answer in refused} == {"2"}
+        # A body takes some ten times its size while it is opened, and two are opened at once.
+        assert peak_bytes(server) - before < 256 * 2**20
+        assert call(server, way, TRACES, bodies[0]).code == SUCCESS[transport(way)]
+        assert server.stop() == 0
+    found = query_directory(tmp_path / "data", "SELECT DISTINCT service FROM spans")
+    assert {row["service"] for row in found} == {f"client-{client}" for client in {0, *taken}}
+
+
+def mebibyte(client: int) -> bytes:
+    """A request of 1 MiB of spans."""
+    request = request_of(TRACES, f"client-{client}", good=2000)
+    for span in request.resource_spans[0].scope_spans[0].spans:  # type: ignore[attr-defined]
+        span.attributes.add(key="text").value.string_value = "x" * 455
+    body = body_of(request, "grpc")
+    assert 0.95 * 2**20 < len(body) < 1.1 * 2**20
+    return body
+
+
+def test_calls_that_are_given_up_hold_nothing_of_the_budget(tmp_path: Path) -> None:
+    """Each waits with a message that never ends; afterwards there is room for all again."""
+    with server_with_small_budget(tmp_path) as server:
+        silent = threading.Event()
+
+        def nothing() -> object:
+            silent.wait()
+            yield b""
+
+        with channel(server) as connection:
+            calls = [connection.stream_unary(TRACES.method).future(nothing()) for _ in range(20)]
+            wait_until(lambda: counted(server, "andon_collector_requests_total") == 20, "the calls have come")
+            for waiting in calls:
+                waiting.cancel()
+            gone = "andon_collector_refused_requests_total"
+            wait_until(lambda: counted(server, gone) == 20, "the calls are gone")
+            silent.set()
+        assert call(server, "grpc", TRACES, mebibyte(0)).code is grpc.StatusCode.OK
+
+
+def counted(server: ServeProcess, name: str) -> float:
+    lines = httpx.get(f"{server.url}/metrics", timeout=30).text.splitlines()
+    return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"{name} ")), 0.0)
