@@ -26,6 +26,7 @@ from alerts.evaluator import Evaluator
 from alerts.rules import load_rules
 from checklist.runner import ChecklistRunner
 from cli.background import Periodic
+from cli.connections import KEEP_ALIVE_SECONDS, LimitedConnection
 from cli.ownership import owned
 from cli.wiring import Signals, checklist_facts
 from collector.intake import Intake
@@ -190,10 +191,11 @@ class _Quiet(uvicorn.Server):
 def _config(app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=LimitedConnection,
         log_level="warning",
         access_log=False,
         lifespan="off",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
 

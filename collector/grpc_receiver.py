@@ -34,6 +34,9 @@ _LIMITS: Final = (
     ("grpc.keepalive_permit_without_calls", 1),
     # Senders ping every ten seconds or so; the default closes the connection of one that does.
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    # What a stream may send before its message is read; by itself gRPC lets it grow to megabytes.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 64 * 2**10),
     # Otherwise a second server would silently share the port.
     ("grpc.so_reuseport", 0),
 )

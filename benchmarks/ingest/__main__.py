@@ -17,12 +17,16 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import httpx
 
 from benchmarks.ingest.load import LOADS, Load
+from collector.exports import EXPORTS
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,53 @@ def folder_bytes(folder: Path) -> int:
     return total
 
 
-def send(url: str, bodies: list[bytes], senders: int) -> list[float]:
-    """Post every body from `senders` connections; latencies of the acknowledgements in seconds."""
+Post = Callable[[bytes], float | None]
+"""Sends a body; None when it is acknowledged, seconds to wait when it is to be sent again."""
+
+
+@contextmanager
+def posting_http(announced: dict[str, str], load: Load) -> Iterator[Post]:
+    with httpx.Client(timeout=60) as client:
+
+        def post(body: bytes) -> float | None:
+            url = f"{announced['otlp_url']}{load.path}"
+            answer = client.post(url, content=body, headers={"content-type": "application/x-protobuf"})
+            assert answer.status_code in {200, 503}, answer.status_code
+            return None if answer.status_code == 200 else float(answer.headers["retry-after"])
+
+        yield post
+
+
+@contextmanager
+def posting_grpc(announced: dict[str, str], load: Load) -> Iterator[Post]:
+    (export,) = (export for export in EXPORTS if export.path == load.path)
+    address = announced["otlp_grpc_url"].removeprefix("http://")
+    # A pool of its own makes it a connection of its own.
+    with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        call = channel.unary_unary(export.method)
+
+        def post(body: bytes) -> float | None:
+            try:
+                call(body, timeout=60)
+            except grpc.RpcError as error:
+                assert error.code() is grpc.StatusCode.UNAVAILABLE, error.code()
+                return 2.0
+            return None
+
+        yield post
+
+
+TRANSPORTS = {"http": posting_http, "grpc": posting_grpc}
+
+
+def send(announced: dict[str, str], load: Load, transport: str, bodies: list[bytes], senders: int) -> list[float]:
+    """Send every body from `senders` connections; latencies of the acknowledgements in seconds."""
     latencies: list[float] = []
     position = iter(bodies)
     lock = threading.Lock()
 
     def work() -> None:
-        with httpx.Client(timeout=60) as client:
+        with TRANSPORTS[transport](announced, load) as post:
             while True:
                 with lock:
                     body = next(position, None)
@@ -73,11 +116,9 @@ def send(url: str, bodies: list[bytes], senders: int) -> list[float]:
                     return
                 while True:
                     began = time.perf_counter()
-                    answer = client.post(url, content=body, headers={"content-type": "application/x-protobuf"})
-                    if answer.status_code == 200:
+                    if (pause := post(body)) is None:
                         break
-                    assert answer.status_code == 503, answer.status_code
-                    time.sleep(float(answer.headers["retry-after"]))
+                    time.sleep(pause)
                 latencies.append(time.perf_counter() - began)
 
     threads = [threading.Thread(target=work) for _ in range(senders)]
@@ -88,7 +129,7 @@ def send(url: str, bodies: list[bytes], senders: int) -> list[float]:
     return latencies
 
 
-def run_round(load: Load, requests: int, senders: int) -> Result:
+def run_round(load: Load, transport: str, requests: int, senders: int) -> Result:
     """One server, one load, then wait until everything is in the store."""
     with tempfile.TemporaryDirectory(prefix="andon-bench-") as folder:
         data = Path(folder) / "data"
@@ -110,9 +151,9 @@ def run_round(load: Load, requests: int, senders: int) -> Result:
         try:
             announced = wait_for(data / "server.json")
             bodies = [load.body(seed) for seed in range(requests)]
-            send(f"{announced['otlp_url']}{load.path}", [load.body(10**6)], 1)
+            send(announced, load, transport, [load.body(10**6)], 1)
             cpu, began = cpu_seconds(process.pid), time.perf_counter()
-            latencies = send(f"{announced['otlp_url']}{load.path}", bodies, senders)
+            latencies = send(announced, load, transport, bodies, senders)
             acknowledged = time.perf_counter() - began
             expected = (requests + 1) * load.items
             while stored_rows(announced["url"], load.table) < expected:
@@ -173,6 +214,7 @@ def parse_floor(load: Load, requests: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--signal", choices=LOADS, default="traces", help="what is sent [traces]")
+    parser.add_argument("--transport", choices=TRANSPORTS, default="http", help="how it is sent [http]")
     parser.add_argument("--requests", type=int, default=400, help="requests of 512 items in a round [400]")
     parser.add_argument("--rounds", type=int, default=5, help="rounds, of which the median counts [5]")
     parser.add_argument("--senders", type=int, default=4, help="connections that send at once [4]")
@@ -184,8 +226,8 @@ def main() -> None:
         f"machine: {cpu_model()}, {os.cpu_count()} cores shared by server and sender, "
         f"Python {platform.python_version()}"
     )
-    print(f"load: {requests} requests x {load.described}, {given.senders} connections")
-    results = [run_round(load, requests, given.senders) for _ in range(rounds)]
+    print(f"load: {requests} requests x {load.described}, {given.senders} connections over {given.transport}")
+    results = [run_round(load, given.transport, requests, given.senders) for _ in range(rounds)]
 
     def median(name: str) -> float:
         return statistics.median(getattr(result, name) for result in results)

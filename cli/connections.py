@@ -1,0 +1,71 @@
+"""Limits on HTTP connections before there is a request: how many, how long a head may take, and how large it may be.
+
+uvicorn has none of these of its own; without them, connections that never finish a head stay open for ever. One that
+breaks a limit is closed without an answer, as there is no request yet that could be answered in its own encoding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MOST_CONNECTIONS: Final = 1024
+HEAD_SECONDS: Final = 60.0
+KEEP_ALIVE_SECONDS: Final = 65  # more than the pause between the exports of most senders
+MOST_HEAD_BYTES: Final = 64 * 2**10
+
+
+class LimitedConnection(HttpToolsProtocol):
+    """One connection to a receiver."""
+
+    most_connections = MOST_CONNECTIONS
+    head_seconds = HEAD_SECONDS
+
+    _deadline: asyncio.TimerHandle | None = None
+    _in_head = True
+    _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, unless there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self.most_connections:
+            transport.abort()
+        else:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._head_is_there()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; `_in_head` says afterwards whether what came belongs to a head that is not complete."""
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+                self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """The head of a request is whole."""
+        self._head_is_there()
+        super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        self._head_is_there()
+        self._in_head = True
+        self._deadline = self.loop.call_later(self.head_seconds, self.transport.abort)
+
+    def _head_is_there(self) -> None:
+        self._in_head = False
+        self._head_bytes = 0
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

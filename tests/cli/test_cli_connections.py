@@ -1,0 +1,96 @@
+"""Connections that never become a request cost little, and not for long."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import httpx
+import uvicorn
+
+from cli.connections import MOST_HEAD_BYTES, LimitedConnection
+from cli.serve import _Quiet
+
+
+class Impatient(LimitedConnection):
+    most_connections = 3
+    head_seconds = 0.2
+
+
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+def serving(protocol: type[LimitedConnection], work: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+    """Run `work(port)` beside a server whose connections are `protocol`."""
+
+    async def run() -> None:
+        listener = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(hello, http=protocol, log_level="warning", lifespan="off")
+        server = _Quiet(config)
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            await asyncio.wait_for(work(listener.getsockname()[1]), 30)
+        finally:
+            server.should_exit = True
+            await running
+
+    asyncio.run(run())
+
+
+async def is_closed(reader: asyncio.StreamReader) -> bool:
+    try:
+        return await reader.read() == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_a_connection_without_a_request_is_closed_after_a_while() -> None:
+    async def work(port: int) -> None:
+        for begun in (b"", b"POST /v1/traces HTTP/1.1\r\nhost: local", b"POST /"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(begun)
+            assert await is_closed(reader)
+            writer.close()
+
+    serving(Impatient, work)
+
+
+def test_a_head_that_does_not_end_is_cut_off() -> None:
+    async def work(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /v1/traces HTTP/1.1\r\n")
+        writer.write(b"x-filler: 0123456789\r\n" * (MOST_HEAD_BYTES // 20))
+        assert await is_closed(reader)
+        writer.close()
+
+    serving(LimitedConnection, work)
+
+
+def test_a_connection_too_many_is_closed_and_the_others_go_on() -> None:
+    class Few(LimitedConnection):
+        most_connections = 2
+
+    async def work(port: int) -> None:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            assert (await client.get("/")).text == "hello"
+            _, second = await asyncio.open_connection("127.0.0.1", port)
+            reader, third = await asyncio.open_connection("127.0.0.1", port)
+            assert await is_closed(reader)
+            assert (await client.get("/")).text == "hello"
+            second.close()
+            third.close()
+
+    serving(Few, work)
+
+
+def test_requests_with_bodies_larger_than_a_head_may_be_are_served_one_after_another() -> None:
+    async def work(port: int) -> None:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            for _ in range(3):
+                assert (await client.post("/", content=b"x" * (3 * MOST_HEAD_BYTES))).text == "hello"
+
+    serving(LimitedConnection, work)
