@@ -127,7 +127,11 @@ class Server:
         parts.callback(self._intake.stop)
         # One event loop for both receivers; gRPC is bound to the loop on which its port was opened.
         self._loop = parts.enter_context(asyncio.Runner())
-        self._grpc_port = self._loop.run(self._intake.grpc_receiver.bind(grpc_address))
+        try:
+            self._grpc_port = self._loop.run(self._intake.grpc_receiver.bind(grpc_address))
+        except RuntimeError as error:
+            server = settings.server
+            raise _taken(server.host, server.otlp_grpc_port, "server.otlp_grpc_port", str(error)) from None
         parts.callback(lambda: self._loop.run(self._intake.grpc_receiver.stop(0)))
         reports = Reports(telemetry, settings.pools)
         fold = Fold(telemetry, input_bands(), timedelta(seconds=settings.collector.grace_seconds), utc_now())
@@ -227,11 +231,15 @@ def _listen(host: str, port: int, setting: str) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
-        raise SettingsError(
-            f"{setting} = {port} on {host} cannot be opened: {error.strerror}; stop what uses it, or set {setting} "
-            f"to another port (0 picks a free one)"
-        ) from None
+        raise _taken(host, port, setting, error.strerror) from None
     return listener
+
+
+def _taken(host: str, port: int, setting: str, why: str | None) -> SettingsError:
+    return SettingsError(
+        f"{setting} = {port} on {host} cannot be opened: {why}; stop what uses it, or set {setting} "
+        f"to another port (0 picks a free one)"
+    )
 
 
 def _probe(host: str, port: int, setting: str) -> str:
