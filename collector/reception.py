@@ -7,22 +7,15 @@ answers; here is the one budget, the one decoder and the one set of counts that 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-
-from collector.answers import RefusalError
 from collector.bodies import Budget, Share
-from collector.census import TooManyElementsError
-from collector.envelope import UndecodableError
+from collector.decoding import Decoding, Waiting
 from collector.exports import Export
 from collector.journal import Journal
-from collector.otlp_json import protobuf_of
-from collector.rows import Decoded
 
 
 @dataclass
@@ -48,12 +41,13 @@ class Reception:
         self.counts = ReceiverCounts()
         self.max_body_bytes = max_body_bytes
         self.budget = Budget(max_in_flight_bytes)
-        self._journals = journals
-        self._decoding = ThreadPoolExecutor(2, thread_name_prefix="decode")
+        self._decoding = Decoding(journals, self.counts.accepted)
+        self._inflating = ThreadPoolExecutor(2, thread_name_prefix="inflate")
 
     def close(self) -> None:
-        """Stop the decoding threads."""
-        self._decoding.shutdown()
+        """Finish what waits and stop the threads."""
+        self._inflating.shutdown()
+        self._decoding.close()
 
     async def inflate(self, decompress: Callable[[bytes, int], bytes], packed: bytes, share: Share) -> bytes:
         """A body decompressed, under the limit of one body and, in `share`, that of all.
@@ -61,7 +55,9 @@ class Reception:
         Raises:
             RefusalError: what `decompress` raises, and 503 when the budget is spent.
         """
-        body = await asyncio.get_running_loop().run_in_executor(self._decoding, decompress, packed, self.max_body_bytes)
+        body = await asyncio.get_running_loop().run_in_executor(
+            self._inflating, decompress, packed, self.max_body_bytes
+        )
         share.take(len(body))
         return body
 
@@ -71,27 +67,6 @@ class Reception:
         Raises:
             RefusalError: the body is none that can be read (400, 413), or cannot be stored now (503).
         """
-        decoded = await asyncio.get_running_loop().run_in_executor(self._decoding, _decode, export, body, is_json)
-        for table, rows in {export.table: decoded.rows, **decoded.beside}.items():
-            await self._store(table, rows)
-        self.counts.refused_items.update(decoded.refused)
-        return decoded.refused
-
-    async def _store(self, table: str, rows: pa.Table) -> None:
-        """Return when `rows` are on disk."""
-        if rows.num_rows:
-            try:
-                await asyncio.wrap_future(self._journals[table].append(rows))
-            except (OSError, RuntimeError) as error:
-                raise RefusalError(503, "journal", f"cannot store now, retry: {error}") from None
-        self.counts.accepted[table] += rows.num_rows
-
-
-def _decode(export: Export, body: bytes, is_json: bool) -> Decoded:
-    try:
-        return export.decode(protobuf_of(body, export.request) if is_json else body, time.time_ns())
-    except TooManyElementsError as error:
-        raise RefusalError(413, "too_many_elements", str(error)) from None
-    except UndecodableError as error:
-        encoding = "JSON" if is_json else "protobuf"
-        raise RefusalError(400, "undecodable", f"the body is not OTLP {encoding}: {error}") from None
+        refused = await asyncio.wrap_future(self._decoding.submit(Waiting(export, body, is_json)))
+        self.counts.refused_items.update(refused)
+        return refused
