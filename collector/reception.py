@@ -11,10 +11,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
+from collector.admission import Admission, Sender
 from collector.answers import RefusalError
 from collector.bodies import Budget, Share
 from collector.census import TooManyElementsError
@@ -22,7 +23,9 @@ from collector.envelope import UndecodableError
 from collector.exports import Export
 from collector.journal import Journal
 from collector.otlp_json import protobuf_of
-from collector.rows import Decoded
+from collector.rows import Decoded, of_project
+
+_FEW_BYTES = 64
 
 
 @dataclass
@@ -42,10 +45,14 @@ class Reception:
         journals: by table, for every table that an export fills.
         max_body_bytes: limit of a body before and after decompression.
         max_in_flight_bytes: limit of all bodies held at once, whichever way they came.
+        admission: says whose a request is, before it is read.
     """
 
-    def __init__(self, journals: Mapping[str, Journal], *, max_body_bytes: int, max_in_flight_bytes: int) -> None:
+    def __init__(
+        self, journals: Mapping[str, Journal], *, max_body_bytes: int, max_in_flight_bytes: int, admission: Admission
+    ) -> None:
         self.counts = ReceiverCounts()
+        self.admission = admission
         self.max_body_bytes = max_body_bytes
         self.budget = Budget(max_in_flight_bytes)
         self._journals = journals
@@ -54,6 +61,7 @@ class Reception:
     def close(self) -> None:
         """Stop the decoding threads."""
         self._decoding.shutdown()
+        self.admission.close()
 
     async def inflate(self, decompress: Callable[[bytes, int], bytes], packed: bytes, share: Share) -> bytes:
         """A body decompressed, under the limit of one body and, in `share`, that of all.
@@ -65,16 +73,19 @@ class Reception:
         share.take(len(body))
         return body
 
-    async def take(self, export: Export, body: bytes, *, is_json: bool) -> dict[str, int]:
+    async def take(self, export: Export, body: bytes, sender: Sender, *, is_json: bool) -> dict[str, int]:
         """Return when every row of `body` is on disk: the items that were refused, by reason.
 
         Raises:
-            RefusalError: the body is none that can be read (400, 413), or cannot be stored now (503).
+            RefusalError: the body is none that can be read (400, 413), the sender sends too fast (429), or it cannot
+                be stored now (503).
         """
         decoded = await asyncio.get_running_loop().run_in_executor(self._decoding, _decode, export, body, is_json)
+        if sender.bucket is not None:
+            sender.bucket.take(decoded.items)
         for table, rows in {export.table: decoded.rows, **decoded.beside}.items():
-            await self._store(table, rows)
-        self.counts.refused_items.update(decoded.refused)
+            await self._store(table, of_project(rows, sender.project))
+        self.counts.refused_items.update({reason: count for reason, count in decoded.refused.items() if count})
         return decoded.refused
 
     async def _store(self, table: str, rows: pa.Table) -> None:
@@ -89,9 +100,15 @@ class Reception:
 
 def _decode(export: Export, body: bytes, is_json: bool) -> Decoded:
     try:
-        return export.decode(protobuf_of(body, export.request) if is_json else body, time.time_ns())
+        decoded = export.decode(protobuf_of(body, export.request) if is_json else body, time.time_ns())
     except TooManyElementsError as error:
         raise RefusalError(413, "too_many_elements", str(error)) from None
     except UndecodableError as error:
         encoding = "JSON" if is_json else "protobuf"
         raise RefusalError(400, "undecodable", f"the body is not OTLP {encoding}: {error}") from None
+    if body and not decoded.items and b"".join(body[:_FEW_BYTES].split()) != b"{}":
+        # Protobuf does not say what it holds: that of another message can look like one without items.
+        return replace(
+            decoded, refused={f"the body holds nothing that {export.path} takes; is it of another signal?": 0}
+        )
+    return decoded
