@@ -1,7 +1,8 @@
 """Who may send, to which project, and how fast: asked for every request before its body is read.
 
-Keys come from the control store, read anew every two seconds at most while requests come, so that a revoked key ends
-within seconds and a flood of wrong keys costs no more queries than that. A sender without a key belongs to the project
+Keys come from the control store, read anew when a known one comes and they are older than two seconds, or an unknown
+one, but never more than five times a second: a revoked key ends within seconds, a new one begins at once, and a flood
+of wrong ones is no flood of queries. A sender without a key belongs to the project
 `default`, unless `collector.require_key` demands one.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +28,8 @@ log = logging.getLogger(__name__)
 
 KEY_HEADER: Final = "x-andon-key"
 FRESH_SECONDS: Final = 2.0
-# A key that nobody knows may have been made since: but a flood of them is not a flood of queries.
-FRESH_FOR_UNKNOWN_SECONDS: Final = 0.2
+# A key that is not known may have just been made: it waits for keys read since it came, which is soon, and not often.
+PAUSE_SECONDS: Final = 0.2
 PATIENCE_SECONDS: Final = 1.0
 MARK_USED_SECONDS: Final = 60.0
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -135,11 +137,11 @@ class _Keys:
         self._control = control
         self._clock = clock
         self._known: dict[str, Key] = {}
-        self._read_at: float | None = None
         self._marked: dict[str, datetime] = {}
         self._marked_at = clock()
         self._reading: asyncio.Future[None] | None = None
-        self._reading_since = 0.0
+        self._reading_since = -math.inf
+        self._begun = self._ended = 0
         self._failing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="keys")
 
@@ -155,28 +157,37 @@ class _Keys:
         """
         if self._control is None:
             return None
-        age = self._age()
-        if age is None or age > (FRESH_SECONDS if identity in self._known else FRESH_FOR_UNKNOWN_SECONDS):
-            await self._read_again()
-        key = self._known.get(identity)
-        if key is None and (self._failing or self._read_at is None):
-            raise RefusalError(503, "keys_unreadable", "keys cannot be read now; retry")
-        return key
+        if identity in self._known:
+            if self._age() > FRESH_SECONDS:
+                await self._read_again()
+            if identity in self._known:
+                return self._known[identity]
+        return await self._find_new(identity)
 
-    def _age(self) -> float | None:
-        return None if self._read_at is None else self._clock() - self._read_at
+    async def _find_new(self, identity: str) -> Key | None:
+        begun = self._begun
+        await asyncio.sleep(max(0.0, PAUSE_SECONDS - self._age()))
+        for _ in range(2):  # one that had begun before, and one after it
+            if self._ended <= begun:
+                await self._read_again()
+        if identity not in self._known and (self._failing or self._ended <= begun):
+            raise RefusalError(503, "keys_unreadable", "keys cannot be read now; retry")
+        return self._known.get(identity)
+
+    def _age(self) -> float:
+        return self._clock() - self._reading_since
 
     async def _read_again(self) -> None:
         """Read, together with whoever waits for the same; a store that hangs does not hold up those who are known."""
         if self._reading is None or self._reading.done():
             self._reading_since = self._clock()
-            self._reading = asyncio.get_running_loop().run_in_executor(self._thread, self._read)
+            self._begun += 1
+            self._reading = asyncio.get_running_loop().run_in_executor(self._thread, self._read, self._begun)
         patience = self._reading_since + PATIENCE_SECONDS - self._clock()
         await asyncio.wait([self._reading], timeout=max(0.0, patience))
 
-    def _read(self) -> None:
+    def _read(self, number: int) -> None:
         assert self._control is not None  # noqa: S101  `find` looked
-        began = self._clock()
         try:
             self._known = {key.id: key for key in read_keys(self._control)}
             self._failing = False
@@ -184,9 +195,9 @@ class _Keys:
             if not self._failing:
                 log.warning("keys cannot be read, those known stay in force: %s", _first_line(error))
             self._failing = True
-        self._read_at = began
-        if began - self._marked_at > MARK_USED_SECONDS:
-            self._marked_at = began
+        self._ended = number
+        if self._clock() - self._marked_at > MARK_USED_SECONDS:
+            self._marked_at = self._clock()
             self._mark_used()
 
     def _mark_used(self) -> None:

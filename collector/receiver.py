@@ -42,10 +42,13 @@ class Receiver:
 
     def app(self) -> Starlette:
         """The ASGI application to serve on port 4318."""
-        return Starlette(
+        app = Starlette(
             routes=[Route(export.path, self._answering(export), methods=["POST"]) for export in EXPORTS],
             exception_handlers={HTTPException: self._on_http_exception, Exception: self._on_failure},
         )
+        # A path with a slash too many is another path: no sender follows a redirect with its body.
+        app.router.redirect_slashes = False
+        return app
 
     def _answering(self, export: Export) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
