@@ -12,21 +12,23 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from collector.admission import Sender
 from collector.answers import RefusalError
 from collector.census import TooManyElementsError
 from collector.envelope import UndecodableError
 from collector.exports import Export
 from collector.journal import Journal
 from collector.otlp_json import protobuf_of
-from collector.rows import Decoded
+from collector.rows import Decoded, of_project
 
 log = logging.getLogger(__name__)
 
 GROUP_BYTES: Final = 4 * 2**20
 QUICK_BYTES: Final = 2**20
+_FEW_BYTES: Final = 64
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,22 @@ class Waiting:
     export: Export
     body: bytes
     is_json: bool
+    sender: Sender
     done: Future[dict[str, int]] = field(default_factory=Future)
 
     @property
     def is_quick(self) -> bool:
         """Whether it is soon decoded; JSON takes twenty times the work of protobuf."""
         return not self.is_json and len(self.body) <= QUICK_BYTES
+
+    def joins(self, other: Waiting) -> bool:
+        """Whether both can be decoded as one. A sender with a limit is not joined: its items are counted."""
+        return (
+            self.is_quick
+            and self.export is other.export
+            and self.sender.project == other.sender.project
+            and self.sender.bucket is None
+        )
 
 
 class Decoding:
@@ -87,13 +99,17 @@ class Decoding:
         # Alone, or one of the group is to be told what is wrong with it.
         for waiting in group:
             try:
-                self._store([waiting], _decode(waiting))
+                decoded = _decode(waiting)
+                if waiting.sender.bucket is not None:
+                    waiting.sender.bucket.take(decoded.items)
+                self._store([waiting], decoded)
             except Exception as error:  # noqa: BLE001  the request is answered with it, and the lane goes on
                 waiting.done.set_exception(error)
 
     def _store(self, group: list[Waiting], decoded: Decoded) -> None:
+        project = group[0].sender.project
         tables = {group[0].export.table: decoded.rows, **decoded.beside}
-        tables = {table: rows for table, rows in tables.items() if rows.num_rows}
+        tables = {table: of_project(rows, project) for table, rows in tables.items() if rows.num_rows}
         appends = [self._journals[table].append(rows) for table, rows in tables.items()]
 
         def answer(error: BaseException | None) -> None:
@@ -153,11 +169,11 @@ class _Lane:
                 self._changed.wait()
             first = self._waiting.popleft()
             group, size = [first], len(first.body)
-            if first.is_quick:
+            if first.joins(first):
                 others: deque[Waiting] = deque()
                 for waiting in self._waiting:
                     fits = size + len(waiting.body) <= GROUP_BYTES
-                    if fits and waiting.is_quick and waiting.export is first.export:
+                    if fits and waiting.joins(first):
                         group.append(waiting)
                         size += len(waiting.body)
                     else:
@@ -169,12 +185,18 @@ class _Lane:
 def _decode(waiting: Waiting) -> Decoded:
     export, body = waiting.export, waiting.body
     try:
-        return export.decode(protobuf_of(body, export.request) if waiting.is_json else body, time.time_ns())
+        decoded = export.decode(protobuf_of(body, export.request) if waiting.is_json else body, time.time_ns())
     except TooManyElementsError as error:
         raise RefusalError(413, "too_many_elements", str(error)) from None
     except UndecodableError as error:
         encoding = "JSON" if waiting.is_json else "protobuf"
         raise RefusalError(400, "undecodable", f"the body is not OTLP {encoding}: {error}") from None
+    if body and not decoded.items and b"".join(body[:_FEW_BYTES].split()) != b"{}":
+        # Protobuf does not say what it holds: that of another message can look like one without items.
+        return replace(
+            decoded, refused={f"the body holds nothing that {export.path} takes; is it of another signal?": 0}
+        )
+    return decoded
 
 
 def _when_all_done(futures: Sequence[Future[None]], tell: Callable[[BaseException | None], None]) -> None:

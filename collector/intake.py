@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from collector.admission import Admission
 from collector.columns import LOG_SCHEMA, METRIC_SCHEMA, OBSERVATION_SCHEMA, SPAN_SCHEMA
 from collector.grpc_receiver import GrpcReceiver
 from collector.journal import Journal
 from collector.receiver import Receiver
 from collector.reception import Reception
+from collector.rows import stored_schema
 from collector.writer import Writer
-from settings import Settings
+from settings import Settings, is_loopback
+from store.control import ControlStore
 from store.telemetry import TelemetryStore
 
 _SCHEMAS = {
@@ -24,16 +27,20 @@ _SCHEMAS = {
 
 class Intake:
     """Takes OTLP, keeps it safe, and writes it to the store. `stop()` loses nothing: what is not in the store stays
-    in the journal for the next start."""
+    in the journal for the next start.
 
-    def __init__(self, settings: Settings, store: TelemetryStore) -> None:
+    Args:
+        control: where the keys of senders stand; None for a collector that knows none.
+    """
+
+    def __init__(self, settings: Settings, store: TelemetryStore, control: ControlStore | None = None) -> None:
         limits = settings.collector
         self._journals: dict[str, Journal] = {}
         self._writers: dict[str, Writer] = {}
         for table, schema in _SCHEMAS.items():
             journal = Journal(
                 settings.journal_dir / table,
-                schema,
+                stored_schema(schema),
                 seal_seconds=limits.seal_seconds,
                 seal_bytes=limits.seal_bytes,
                 max_bytes=limits.journal_max_bytes,
@@ -45,8 +52,9 @@ class Intake:
             self._journals,
             max_body_bytes=limits.max_body_bytes,
             max_in_flight_bytes=limits.max_in_flight_bytes,
+            admission=Admission(limits, control),
         )
-        self.receiver = Receiver(self._reception)
+        self.receiver = Receiver(self._reception, loopback_only=is_loopback(settings.collector_host))
         self.grpc_receiver = GrpcReceiver(self._reception)
 
     def start(self) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from collector.admission import Admission, Sender
 from collector.bodies import Budget, Share
 from collector.decoding import Decoding, Waiting
 from collector.exports import Export
@@ -35,10 +36,14 @@ class Reception:
         journals: by table, for every table that an export fills.
         max_body_bytes: limit of a body before and after decompression.
         max_in_flight_bytes: limit of all bodies held at once, whichever way they came.
+        admission: says whose a request is, before it is read.
     """
 
-    def __init__(self, journals: Mapping[str, Journal], *, max_body_bytes: int, max_in_flight_bytes: int) -> None:
+    def __init__(
+        self, journals: Mapping[str, Journal], *, max_body_bytes: int, max_in_flight_bytes: int, admission: Admission
+    ) -> None:
         self.counts = ReceiverCounts()
+        self.admission = admission
         self.max_body_bytes = max_body_bytes
         self.budget = Budget(max_in_flight_bytes)
         self._decoding = Decoding(journals, self.counts.accepted)
@@ -48,6 +53,7 @@ class Reception:
         """Finish what waits and stop the threads."""
         self._inflating.shutdown()
         self._decoding.close()
+        self.admission.close()
 
     async def inflate(self, decompress: Callable[[bytes, int], bytes], packed: bytes, share: Share) -> bytes:
         """A body decompressed, under the limit of one body and, in `share`, that of all.
@@ -61,12 +67,13 @@ class Reception:
         share.take(len(body))
         return body
 
-    async def take(self, export: Export, body: bytes, *, is_json: bool) -> dict[str, int]:
+    async def take(self, export: Export, body: bytes, sender: Sender, *, is_json: bool) -> dict[str, int]:
         """Return when every row of `body` is on disk: the items that were refused, by reason.
 
         Raises:
-            RefusalError: the body is none that can be read (400, 413), or cannot be stored now (503).
+            RefusalError: the body is none that can be read (400, 413), the sender sends too fast (429), or it cannot
+                be stored now (503).
         """
-        refused = await asyncio.wrap_future(self._decoding.submit(Waiting(export, body, is_json)))
-        self.counts.refused_items.update(refused)
+        refused = await asyncio.wrap_future(self._decoding.submit(Waiting(export, body, is_json, sender)))
+        self.counts.refused_items.update({reason: count for reason, count in refused.items() if count})
         return refused

@@ -3,11 +3,11 @@
 The same expressions fold a closed minute into `usage_1m` and sum the raw rows of open minutes, so both agree.
 Every total of Andon reads through `read_usage`.
 
-Rules: a (trace id, span id) stored twice counts once; one response id counts once in a trace; a server's span is a
-mirror, and not counted, when a client's span of its trace holds it or the same output; a span that holds just the sum
-of its children is their total; what the SDK was told by hand is a total, too, where other instrumentation around it
-reports just that for the same operation; an agent's total counts only when nothing below it does. A call counts in the
-minute in which it ends.
+Rules, each within one project: a (trace id, span id) stored twice counts once; one response id counts once in a trace;
+a server's span is a mirror, and not counted, when a client's span of its trace holds it or the same output; a span that
+holds just the sum of its children is their total; what the SDK was told by hand is a total, too, where other
+instrumentation around it reports just that for the same operation; an agent's total counts only when nothing below it
+does. A call counts in the minute in which it ends.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from store.keys import DEFAULT_PROJECT
 from store.telemetry import TelemetryStore
 
 MINUTE = timedelta(minutes=1)
@@ -25,7 +26,7 @@ INFERENCE_OPERATIONS = ("chat", "text_completion", "generate_content", "embeddin
 # A trace's spans may end this far apart and still be recognised as views of the same call.
 TRACE_SPREAD = timedelta(minutes=30)
 
-KEYS = ("service", "pipeline", "stage", "provider", "model", "vantage", "input_band")
+KEYS = ("project", "service", "pipeline", "stage", "provider", "model", "vantage", "input_band")
 SUMS = (
     "calls",
     "errors",
@@ -47,40 +48,41 @@ _USAGE_NAME = "trimRight(concat(operation, ' ', if(request_model != '', request_
 # Every rule looks at the whole trace around the window, so that cutting time into minutes changes nothing.
 _COUNTED = """
 WITH around AS (
-    SELECT trace_id, span_id, parent_span_id, kind, usage_role, response_id, pipeline, end_time,
+    SELECT project, trace_id, span_id, parent_span_id, kind, usage_role, response_id, pipeline, end_time,
         scope_name, operation,
         ifNull(input_tokens, 0) AS n_in, ifNull(output_tokens, 0) AS n_out
     FROM spans
     WHERE usage_role != 'none'
       AND end_time >= toDateTime64(:from_time, 9, 'UTC') - INTERVAL {spread} SECOND
       AND end_time < toDateTime64(:to_time, 9, 'UTC') + INTERVAL {spread} SECOND
-    LIMIT 1 BY trace_id, span_id
+    LIMIT 1 BY project, trace_id, span_id
 )
 SELECT *,
     multiIf(
         usage_role = 'leaf' AND kind = {server},
-            (trace_id, ifNull(output_tokens, 0)) NOT IN (
-                SELECT trace_id, n_out FROM around WHERE usage_role = 'leaf' AND kind != {server})
-            AND (trace_id, parent_span_id) NOT IN (
-                SELECT trace_id, span_id FROM around WHERE usage_role = 'leaf' AND kind != {server}),
+            (project, trace_id, ifNull(output_tokens, 0)) NOT IN (
+                SELECT project, trace_id, n_out FROM around WHERE usage_role = 'leaf' AND kind != {server})
+            AND (project, trace_id, parent_span_id) NOT IN (
+                SELECT project, trace_id, span_id FROM around WHERE usage_role = 'leaf' AND kind != {server}),
         usage_role = 'leaf',
-            (trace_id, span_id, ifNull(input_tokens, 0), ifNull(output_tokens, 0)) NOT IN (
-                SELECT trace_id, parent_span_id, sum(n_in), sum(n_out) FROM around
-                WHERE usage_role = 'leaf' AND kind != {server} GROUP BY trace_id, parent_span_id)
+            (project, trace_id, span_id, ifNull(input_tokens, 0), ifNull(output_tokens, 0)) NOT IN (
+                SELECT project, trace_id, parent_span_id, sum(n_in), sum(n_out) FROM around
+                WHERE usage_role = 'leaf' AND kind != {server} GROUP BY project, trace_id, parent_span_id)
             -- A stage that was told of several models keeps the first and has a child of its own for each other.
             AND (scope_name != '{sdk}'
-                OR (trace_id, if(name = {usage_name}, parent_span_id, span_id), operation,
+                OR (project, trace_id, if(name = {usage_name}, parent_span_id, span_id), operation,
                     ifNull(input_tokens, 0), ifNull(output_tokens, 0)) NOT IN (
-                    SELECT trace_id, parent_span_id, operation, sum(n_in), sum(n_out) FROM around
+                    SELECT project, trace_id, parent_span_id, operation, sum(n_in), sum(n_out) FROM around
                     WHERE usage_role = 'leaf' AND kind != {server} AND scope_name != '{sdk}'
-                    GROUP BY trace_id, parent_span_id, operation)),
+                    GROUP BY project, trace_id, parent_span_id, operation)),
         usage_role = 'rollup',
-            trace_id NOT IN (SELECT trace_id FROM around WHERE usage_role = 'leaf')
-            AND (trace_id, span_id) NOT IN (SELECT trace_id, parent_span_id FROM around WHERE usage_role = 'rollup'),
+            (project, trace_id) NOT IN (SELECT project, trace_id FROM around WHERE usage_role = 'leaf')
+            AND (project, trace_id, span_id) NOT IN (
+                SELECT project, trace_id, parent_span_id FROM around WHERE usage_role = 'rollup'),
         0)
-    AND (response_id = '' OR (trace_id, span_id) IN (
-        SELECT trace_id, argMin(span_id, (pipeline = '', end_time, span_id)) FROM around
-        WHERE response_id != '' GROUP BY trace_id, response_id))
+    AND (response_id = '' OR (project, trace_id, span_id) IN (
+        SELECT project, trace_id, argMin(span_id, (pipeline = '', end_time, span_id)) FROM around
+        WHERE response_id != '' GROUP BY project, trace_id, response_id))
     AS counts,
     counts OR (usage_role = 'none' AND operation IN ({operations})) AS is_call,
     pipeline != '' AND stage = '' AND name = pipeline AS is_run
@@ -88,13 +90,13 @@ FROM (
     SELECT * FROM spans
     WHERE end_time >= toDateTime64(:from_time, 9, 'UTC') AND end_time < toDateTime64(:to_time, 9, 'UTC')
       AND {minutes}
-    LIMIT 1 BY trace_id, span_id
+    LIMIT 1 BY project, trace_id, span_id
 )
 """
 
 # The same spans with the keys of the roll-up, and the columns that are summed under names of their own.
 _KEYED = """
-SELECT toStartOfMinute(end_time) AS minute, {bucket} AS bucket, service, pipeline, stage, provider,
+SELECT toStartOfMinute(end_time) AS minute, {bucket} AS bucket, project, service, pipeline, stage, provider,
     if(response_model != '', response_model, request_model) AS model,
     if(kind = {server}, 'server', 'client') AS vantage,
     arrayMax(arrayFilter(edge -> edge < ifNull(input_tokens, 0), arrayConcat([0], :bands))) AS input_band,
@@ -185,6 +187,7 @@ class Usage:
     cache_write_tokens: int
     output_tokens: int
     reasoning_tokens: int
+    project: str = DEFAULT_PROJECT
 
 
 @dataclass(frozen=True)
@@ -213,16 +216,28 @@ def read_usage(
 
 
 def read_latency(
-    store: TelemetryStore, start: datetime, end: datetime, bands: tuple[int, ...], by: tuple[str, ...]
+    store: TelemetryStore,
+    start: datetime,
+    end: datetime,
+    bands: tuple[int, ...],
+    by: tuple[str, ...],
+    project: str | None = None,
 ) -> dict[tuple[str, ...], Latency]:
-    """Latency quantiles of calls that ended in [start, end), per value of the key columns `by`."""
+    """Latency quantiles of calls that ended in [start, end), per value of the key columns `by`.
+
+    Args:
+        project: only its calls; None for those of all.
+    """
     statement, params = _usage_sql(store, start, end, bands, None)
     keys = "".join(f"{name}, " for name in by)
     group = f"GROUP BY {', '.join(by)}" if by else ""
+    where = ""
+    if project is not None:
+        where, params["project"] = "WHERE project = :project", project
     rows = store.rows(
         f"SELECT {keys} quantilesTDigestMerge(0.5, 0.95, 0.99)(duration_seconds) AS duration, "
         "quantilesTDigestMerge(0.5, 0.95, 0.99)(time_to_first_token_seconds) AS first_token "
-        f"FROM ({statement}) {group}",
+        f"FROM ({statement}) {where} {group}",
         **params,
     )
     return {

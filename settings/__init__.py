@@ -17,6 +17,7 @@ from settings.model import (
     SettingsError,
     TcoSettings,
     WebhookChannelSettings,
+    is_loopback,
 )
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "SettingsError",
     "TcoSettings",
     "WebhookChannelSettings",
+    "is_loopback",
     "load_settings",
 ]

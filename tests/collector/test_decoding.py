@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from collector.admission import Sender
 from collector.answers import RefusalError
 from collector.columns import LOG_SCHEMA, METRIC_SCHEMA, OBSERVATION_SCHEMA, SPAN_SCHEMA
 from collector.decoding import GROUP_BYTES, QUICK_BYTES, Decoding, Waiting
 from collector.exports import EXPORTS, Export
 from collector.journal import Journal
-from collector.rows import Bodies, Decoded
+from collector.rates import Bucket, Rate
+from collector.rows import Bodies, Decoded, stored_schema
 
+ANYBODY = Sender("default", None)
 TRACES, METRICS, LOGS = EXPORTS
 NOW = time.time_ns()
 SCHEMAS = {"spans": SPAN_SCHEMA, "metric_points": METRIC_SCHEMA, "observations": OBSERVATION_SCHEMA, "logs": LOG_SCHEMA}
@@ -27,7 +30,7 @@ SCHEMAS = {"spans": SPAN_SCHEMA, "metric_points": METRIC_SCHEMA, "observations":
 @pytest.fixture
 def journals(tmp_path: Path) -> Iterator[dict[str, Journal]]:
     opened = {
-        table: Journal(tmp_path / table, schema, seal_seconds=60, seal_bytes=2**30, max_bytes=2**30)
+        table: Journal(tmp_path / table, stored_schema(schema), seal_seconds=60, seal_bytes=2**30, max_bytes=2**30)
         for table, schema in SCHEMAS.items()
     }
     yield opened
@@ -78,9 +81,9 @@ def span(number: int, trace_id: bytes = b"t" * 16) -> bytes:
 
 def grouped(decoding: Decoding, held: Held, bodies: list[bytes]) -> list[dict[str, int] | BaseException]:
     """What each of `bodies` is answered with when all of them came while another was decoded."""
-    first = decoding.submit(Waiting(held.export, span(1), is_json=False))
+    first = decoding.submit(Waiting(held.export, span(1), False, ANYBODY))
     assert held.began.wait(30)
-    rest = [decoding.submit(Waiting(held.export, body, is_json=False)) for body in bodies]
+    rest = [decoding.submit(Waiting(held.export, body, False, ANYBODY)) for body in bodies]
     held.let_go.set()
     first.result(30)
     return [future.exception(30) or future.result() for future in rest]
@@ -111,12 +114,42 @@ def test_refused_items_are_told_to_the_one_who_sent_them(decoding: Decoding, acc
     assert accepted == {"spans": 2}
 
 
+def test_a_request_that_holds_nothing_is_told_so_also_in_a_group(decoding: Decoding) -> None:
+    nothing = b"\x7a\x02hi"  # a field that no request has
+    good, odd = grouped(decoding, Held(TRACES), [span(2), nothing])
+    assert good == {}
+    assert odd == {"the body holds nothing that /v1/traces takes; is it of another signal?": 0}
+
+
+def test_requests_of_two_projects_are_not_of_one_group(decoding: Decoding) -> None:
+    held = Held(TRACES)
+    first = decoding.submit(Waiting(held.export, span(1), False, ANYBODY))
+    assert held.began.wait(30)
+    rest = [decoding.submit(Waiting(held.export, span(2), False, Sender(name, None))) for name in "aba"]
+    held.let_go.set()
+    assert [future.result(30) for future in (first, *rest)] == [{}] * 4
+    assert held.calls == [1, 2, 1]
+
+
+def test_a_sender_with_a_limit_is_charged_for_its_own_items(decoding: Decoding) -> None:
+    held = Held(TRACES)
+    first = decoding.submit(Waiting(held.export, span(1), False, ANYBODY))
+    assert held.began.wait(30)
+    bucket = Bucket(Rate(items_per_second=1, burst_items=2), lambda: 0.0)
+    rest = [decoding.submit(Waiting(held.export, span(n), False, Sender("default", bucket))) for n in (2, 3, 4)]
+    held.let_go.set()
+    answers = [future.exception(30) or future.result() for future in (first, *rest)]
+    assert answers[:3] == [{}, {}, {}]
+    assert isinstance(answers[3], RefusalError)
+    assert answers[3].http_status == 429
+
+
 def test_another_kind_of_request_is_not_of_the_group(decoding: Decoding) -> None:
     held = Held(TRACES)
-    first = decoding.submit(Waiting(held.export, span(1), is_json=False))
+    first = decoding.submit(Waiting(held.export, span(1), False, ANYBODY))
     assert held.began.wait(30)
-    logs = decoding.submit(Waiting(LOGS, b"", is_json=False))
-    second = decoding.submit(Waiting(held.export, span(2), is_json=False))
+    logs = decoding.submit(Waiting(LOGS, b"", False, ANYBODY))
+    second = decoding.submit(Waiting(held.export, span(2), False, ANYBODY))
     held.let_go.set()
     assert [future.result(30) for future in (first, logs, second)] == [{}, {}, {}]
     assert held.calls == [1, 1]
@@ -124,10 +157,10 @@ def test_another_kind_of_request_is_not_of_the_group(decoding: Decoding) -> None
 
 def test_a_large_body_and_one_in_json_hold_up_no_small_one(decoding: Decoding) -> None:
     held = Held(TRACES)
-    large = decoding.submit(Waiting(held.export, span(1) + bytes(QUICK_BYTES + 1), is_json=False))
+    large = decoding.submit(Waiting(held.export, span(1) + bytes(QUICK_BYTES + 1), False, ANYBODY))
     assert held.began.wait(30)
-    assert decoding.submit(Waiting(TRACES, span(2), is_json=False)).result(30) == {}
-    json = decoding.submit(Waiting(TRACES, b"{}", is_json=True))
+    assert decoding.submit(Waiting(TRACES, span(2), False, ANYBODY)).result(30) == {}
+    json = decoding.submit(Waiting(TRACES, b"{}", True, ANYBODY))
     assert not json.done()
     held.let_go.set()
     assert json.result(30) == {}
@@ -145,10 +178,10 @@ def test_a_group_is_limited_in_bytes(decoding: Decoding) -> None:
 
 def test_a_request_that_was_cancelled_is_not_stored(decoding: Decoding, accepted: Counter[str]) -> None:
     held = Held(TRACES)
-    first = decoding.submit(Waiting(held.export, span(1), is_json=False))
+    first = decoding.submit(Waiting(held.export, span(1), False, ANYBODY))
     assert held.began.wait(30)
-    gone = decoding.submit(Waiting(held.export, span(2), is_json=False))
-    last = decoding.submit(Waiting(held.export, span(3), is_json=False))
+    gone = decoding.submit(Waiting(held.export, span(2), False, ANYBODY))
+    last = decoding.submit(Waiting(held.export, span(3), False, ANYBODY))
     assert gone.cancel()
     held.let_go.set()
     assert [first.result(30), last.result(30)] == [{}, {}]
@@ -167,18 +200,18 @@ def test_a_journal_that_cannot_write_is_told_to_every_request_of_the_group(
 
 def grouped_after_closing(decoding: Decoding) -> list[BaseException | None]:
     held = Held(TRACES)
-    futures = [decoding.submit(Waiting(held.export, span(1), is_json=False))]
+    futures = [decoding.submit(Waiting(held.export, span(1), False, ANYBODY))]
     assert held.began.wait(30)
-    futures += [decoding.submit(Waiting(held.export, span(number), is_json=False)) for number in (2, 3)]
+    futures += [decoding.submit(Waiting(held.export, span(number), False, ANYBODY)) for number in (2, 3)]
     held.let_go.set()
     return [future.exception(30) for future in futures]
 
 
 def test_nothing_is_taken_after_the_end(journals: dict[str, Journal], accepted: Counter[str]) -> None:
     decoding = Decoding(journals, accepted)
-    waiting = decoding.submit(Waiting(METRICS, b"", is_json=False))
+    waiting = decoding.submit(Waiting(METRICS, b"", False, ANYBODY))
     decoding.close()
     assert waiting.result(0) == {}
-    refusal = decoding.submit(Waiting(METRICS, b"", is_json=False)).exception(0)
+    refusal = decoding.submit(Waiting(METRICS, b"", False, ANYBODY)).exception(0)
     assert isinstance(refusal, RefusalError)
     assert refusal.http_status == 503
