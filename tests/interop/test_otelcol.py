@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,8 +24,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from tests.interop.gateway import CONFIG, Gateway
-from tests.interop.otelcol import otelcol
+from tests.interop.gateway import Gateway
 from tests.servers import ServeProcess, query_directory, wait_until
 
 EXPOSITION = Path(__file__).with_name("data") / "vllm_0.32.0_metrics.prom"
@@ -63,6 +59,10 @@ class Engine:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Close the port; once is enough."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -113,43 +113,14 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
             send_with_the_sdk(gateway, transport)
         # All that is read every two seconds has been read by then.
         wait_until(lambda: engine.pages >= 3, "the engine was scraped three times")
+        engine.stop()
+        wait_until(lambda: "Failed to scrape" in gateway.log, "the engine was missed")
         # A clean stop sends what still waits.
         assert gateway.stop() == 0
         accepted = httpx.get(f"{server.url}/metrics").text
         assert f"andon_collector_accepted_spans_total {2 * CALLS}.0" in accepted
         assert server.stop() == 0
     return folder / "data"
-
-
-def test_the_file_is_valid_as_it_is_and_starts_without_any_variable() -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-    done = subprocess.run(
-        [str(otelcol()), "validate", "--config", str(CONFIG)], env=environment, capture_output=True, text=True
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("GATEWAY_VLLM", "['10.0.0.7:8000', 'engine-2:8000']"),
-        ("GATEWAY_DCGM", "[10.0.0.7:9400]"),
-        ("GATEWAY_ANDON_HEADERS", "{Authorization: Bearer a-key}"),
-        ("GATEWAY_ANDON_URL", "https://andon.example.com:4318"),
-        ("GATEWAY_QUEUE_BYTES", "10737418240"),
-        ("GATEWAY_FSYNC", "false"),
-        ("GATEWAY_MEMORY_MIB", "4096"),
-    ],
-)
-def test_what_the_guide_sets_is_valid(name: str, value: str) -> None:
-    subprocess.run([str(otelcol()), "validate", "--config", str(CONFIG)], env=os.environ | {name: value}, check=True)
-
-
-def test_every_variable_of_the_file_is_in_the_guide_with_its_default() -> None:
-    used = re.findall(r"\$\{env:(\w+):-([^}]*)\}", CONFIG.read_text())
-    guide = (CONFIG.parent / "docs/gateway.md").read_text()
-    told = dict(re.findall(r"^\| `(GATEWAY_\w+)` \| `([^`]+)`", guide, re.MULTILINE))
-    assert told == {name: {"null": "none"}.get(default, default) for name, default in used}
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -240,6 +211,15 @@ def test_the_job_is_the_service_and_the_target_the_instance(stored: Path) -> Non
     (row,) = scraped(stored, "resource", "up")
     assert set(row["resource"]) == {"service.instance.id", "server.port", "url.scheme"}
     assert row["resource"]["service.instance.id"] == f"127.0.0.1:{row['resource']['server.port']}"
+
+
+def test_an_engine_that_is_gone_is_down_and_its_series_end_in_a_gap(stored: Path) -> None:
+    assert [row["value"] for row in scraped(stored, "value", "up")] == [0.0, 1.0]
+    gaps = query_directory(
+        stored,
+        "SELECT DISTINCT flags, value FROM metric_points WHERE metric = 'vllm:generation_tokens_total' AND flags != 0",
+    )
+    assert gaps == [{"flags": 1, "value": None}]
 
 
 def test_the_host_is_measured_under_its_name(stored: Path) -> None:

@@ -6,11 +6,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tests.interop.gateway import Gateway, free_ports
-from tests.interop.sending import Sender
+from tests.interop.sending import Sender, records
 from tests.servers import ServeProcess, query_directory, wait_until
 
 OUTAGE_SECONDS = 120.0
+PAD = "x" * (1 << 17)
 STORED = """
 SELECT 'spans' AS kind, count() AS rows, uniqExact(trace_id, span_id) AS items FROM spans WHERE service = 'sender'
 UNION ALL
@@ -89,3 +92,33 @@ def test_a_collector_killed_at_work_sends_again_and_spans_and_points_count_once(
         assert server.stop() == 0
     stored = {row["kind"]: row for row in query_directory(tmp_path / "data", STORED)}
     assert {kind: int(row["items"]) for kind, row in stored.items()} == dict.fromkeys(stored, sender.acknowledged)
+
+
+def test_a_full_queue_holds_senders_back_and_drops_nothing_that_it_took(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    taken, refused = [], []
+    settings = {"GATEWAY_QUEUE_BYTES": str(1 << 20), "GATEWAY_SCRAPE_INTERVAL": "1h", "GATEWAY_HOST_INTERVAL": "1h"}
+    with Gateway(tmp_path / "collector", f"http://127.0.0.1:{port}", **settings) as gateway:
+
+        def is_taken(n: int) -> bool:
+            request = records(range(n, n + 1), time.time_ns())
+            request.resource_logs[0].scope_logs[0].log_records[0].attributes.add(key="pad").value.string_value = PAD
+            try:
+                headers = {"content-type": "application/x-protobuf"}
+                body = request.SerializeToString()
+                answer = httpx.post(f"{gateway.http_url}/v1/logs", content=body, headers=headers, timeout=2)
+            except httpx.ReadTimeout:
+                return False
+            return answer.status_code == 200
+
+        for n in range(8):
+            (taken if is_taken(n) else refused).append(str(n))
+        # A little over 1 MiB would be eight of an eighth each, and what is around them.
+        assert (len(taken), len(refused)) == (7, 1)
+        with ServeProcess(tmp_path / "data", otlp_port=port) as server:
+            wait_until(lambda: drained(gateway), "there is room again")
+            assert is_taken(8)
+            assert gateway.stop() == 0
+            assert server.stop() == 0
+    bodies = {row["body"] for row in query_directory(tmp_path / "data", "SELECT DISTINCT body FROM logs")}
+    assert {*taken, "8"} <= bodies
