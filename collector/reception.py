@@ -20,9 +20,13 @@ from collector.bodies import Budget, Share
 from collector.census import TooManyElementsError
 from collector.envelope import UndecodableError
 from collector.exports import Export
+from collector.frames import Mark
 from collector.journal import Journal
 from collector.otlp_json import protobuf_of
 from collector.rows import Decoded
+from collector.seen import request_digest
+
+PROJECT = "default"
 
 
 @dataclass
@@ -30,6 +34,7 @@ class ReceiverCounts:
     """Since start: what was accepted, by table, and what was refused, by reason."""
 
     requests: int = 0
+    duplicate_requests: int = 0
     accepted: Counter[str] = field(default_factory=Counter)
     refused_items: Counter[str] = field(default_factory=Counter)
     refused_requests: Counter[str] = field(default_factory=Counter)
@@ -71,25 +76,44 @@ class Reception:
         Raises:
             RefusalError: the body is none that can be read (400, 413), or cannot be stored now (503).
         """
-        decoded = await asyncio.get_running_loop().run_in_executor(self._decoding, _decode, export, body, is_json)
-        for table, rows in {export.table: decoded.rows, **decoded.beside}.items():
-            await self._store(table, rows)
-        self.counts.refused_items.update(decoded.refused)
+        decoded, mark = await asyncio.get_running_loop().run_in_executor(
+            self._decoding, self._decode, export, body, is_json
+        )
+        tables = {export.table: decoded.rows, **decoded.beside}
+        stored = await asyncio.gather(
+            *(
+                self._store(table, rows, None if table in decoded.undated else mark)
+                for table, rows in tables.items()
+                if rows.num_rows
+            )
+        )
+        if not all(stored):
+            self.counts.duplicate_requests += 1
+        else:
+            self.counts.refused_items.update(decoded.refused)
         return decoded.refused
 
-    async def _store(self, table: str, rows: pa.Table) -> None:
-        """Return when `rows` are on disk."""
-        if rows.num_rows:
-            try:
-                await asyncio.wrap_future(self._journals[table].append(rows))
-            except (OSError, RuntimeError) as error:
-                raise RefusalError(503, "journal", f"cannot store now, retry: {error}") from None
-        self.counts.accepted[table] += rows.num_rows
+    async def _store(self, table: str, rows: pa.Table, mark: Mark | None) -> bool:
+        """Return when `rows` are on disk: whether they were not there before."""
+        try:
+            is_new = await asyncio.wrap_future(self._journals[table].append(rows, mark))
+        except (OSError, RuntimeError) as error:
+            raise RefusalError(503, "journal", f"cannot store now, retry: {error}") from None
+        if is_new:
+            self.counts.accepted[table] += rows.num_rows
+        return is_new
+
+    def _decode(self, export: Export, body: bytes, is_json: bool) -> tuple[Decoded, Mark]:
+        """The rows of a body, and the mark of its request; one that comes again is read as it was at first."""
+        digest = request_digest(export.path, PROJECT, body)
+        arrivals = (journal.seen.arrival(digest) for journal in self._journals.values())
+        arrived = next((arrival for arrival in arrivals if arrival is not None), None) or time.time_ns()
+        return _decode(export, body, arrived, is_json), Mark(digest, arrived)
 
 
-def _decode(export: Export, body: bytes, is_json: bool) -> Decoded:
+def _decode(export: Export, body: bytes, now_nanos: int, is_json: bool) -> Decoded:
     try:
-        return export.decode(protobuf_of(body, export.request) if is_json else body, time.time_ns())
+        return export.decode(protobuf_of(body, export.request) if is_json else body, now_nanos)
     except TooManyElementsError as error:
         raise RefusalError(413, "too_many_elements", str(error)) from None
     except UndecodableError as error:
