@@ -7,26 +7,15 @@ answers; here is the one budget, the one decoder and the one set of counts that 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from collector.admission import Admission, Sender
 from collector.bodies import Budget, Share
+from collector.counts import ReceiverCounts
 from collector.decoding import Decoding, Waiting
 from collector.exports import Export
 from collector.journal import Journal
-
-
-@dataclass
-class ReceiverCounts:
-    """Since start: what was accepted, by table, and what was refused, by reason."""
-
-    requests: int = 0
-    accepted: Counter[str] = field(default_factory=Counter)
-    refused_items: Counter[str] = field(default_factory=Counter)
-    refused_requests: Counter[str] = field(default_factory=Counter)
 
 
 class Reception:
@@ -46,7 +35,7 @@ class Reception:
         self.admission = admission
         self.max_body_bytes = max_body_bytes
         self.budget = Budget(max_in_flight_bytes)
-        self._decoding = Decoding(journals, self.counts.accepted)
+        self._decoding = Decoding(journals, self.counts)
         self._inflating = ThreadPoolExecutor(2, thread_name_prefix="inflate")
 
     def close(self) -> None:
@@ -74,6 +63,4 @@ class Reception:
             RefusalError: the body is none that can be read (400, 413), the sender sends too fast (429), or it cannot
                 be stored now (503).
         """
-        refused = await asyncio.wrap_future(self._decoding.submit(Waiting(export, body, is_json, sender)))
-        self.counts.refused_items.update({reason: count for reason, count in refused.items() if count})
-        return refused
+        return await asyncio.wrap_future(self._decoding.submit(Waiting(export, body, is_json, sender)))

@@ -25,11 +25,16 @@ Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 @dataclass(frozen=True)
 class Decoded:
-    """Rows to store, and what was refused: reason -> count; `beside` holds rows of other tables, by table."""
+    """Rows to store, and what was refused: reason -> count; `beside` holds rows of other tables, by table.
+
+    `undated` names the tables in which a row took the time of its arrival, as it had none of its own: the same bytes
+    again may be another event.
+    """
 
     rows: pa.Table
     refused: dict[str, int] = field(default_factory=dict)
     beside: dict[str, pa.Table] = field(default_factory=dict)
+    undated: frozenset[str] = frozenset()
 
     @property
     def rejected(self) -> int:
