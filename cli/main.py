@@ -57,6 +57,16 @@ COMMANDS = {
         ),
     ),
     "drift": Command("cli.drift", "app", "Drift monitors: baselines, verdicts, state."),
+    "retention": Command(
+        "cli.retention",
+        "retention",
+        "What is kept, for how long, and what goes next.",
+        (
+            "andon retention",
+            "andon retention --dry-run",
+            "andon retention --apply --json",
+        ),
+    ),
     "agent": Command(
         "cli.agent",
         "agent",

@@ -28,6 +28,7 @@ from checklist.runner import ChecklistRunner
 from cli.background import Periodic
 from cli.connections import KEEP_ALIVE_SECONDS, LimitedConnection
 from cli.ownership import owned
+from cli.upkeep import UPKEEP_SECONDS, retention_of
 from cli.wiring import Signals, checklist_facts
 from collector.intake import Intake
 from dashboard.app import create_app
@@ -138,6 +139,7 @@ class Server:
         checks = ChecklistRunner(settings, telemetry, control, facts=checklist_facts(reports, control, settings))
         evaluator = Evaluator(control, rules, Signals(reports, control, settings), dashboard_url=self.url)
         parts.callback(evaluator.release)
+        retention = retention_of(telemetry, control, settings, fold.alone)
         self._periodics = [
             Periodic(
                 "fold",
@@ -152,11 +154,12 @@ class Server:
             Periodic("checklist", settings.checklist.poll_seconds, checks.run_once),
             Periodic("alerts", settings.alerts.poll_seconds, evaluator.evaluate_once),
             Periodic("deliver", DELIVER_SECONDS, Deliverer(control, channels).deliver_once),
+            Periodic("retention", UPKEEP_SECONDS, retention.run_once),
         ]
         for periodic in self._periodics:
             periodic.start()
             parts.callback(periodic.stop)
-        self._board = Board(settings, telemetry, control, reports, self.health)
+        self._board = Board(settings, telemetry, control, reports, self.health, retention=retention)
         announcement = settings.data_dir / "server.json"
         addresses = {"url": self.url, "otlp_url": self.otlp_url, "otlp_grpc_url": self.otlp_grpc_url}
         announcement.write_text(json.dumps({"pid": os.getpid(), **addresses}))
