@@ -106,6 +106,8 @@ class Server:
         return {
             "collector": {"alive": self._intake.alive, **self._intake.health()},
             "background": {periodic.name: periodic.health() for periodic in self._periodics},
+            "fold": self._fold.health(utc_now()),
+            "retention": self._retention.health(),
         }
 
     def _open(self, parts: ExitStack) -> None:
@@ -135,11 +137,13 @@ class Server:
             raise _taken(server.host, server.otlp_grpc_port, "server.otlp_grpc_port", str(error)) from None
         parts.callback(lambda: self._loop.run(self._intake.grpc_receiver.stop(0)))
         reports = Reports(telemetry, settings.pools)
-        fold = Fold(telemetry, input_bands(), timedelta(seconds=settings.collector.grace_seconds), utc_now())
+        fold = self._fold = Fold(
+            telemetry, input_bands(), timedelta(seconds=settings.collector.grace_seconds), utc_now()
+        )
         checks = ChecklistRunner(settings, telemetry, control, facts=checklist_facts(reports, control, settings))
         evaluator = Evaluator(control, rules, Signals(reports, control, settings), dashboard_url=self.url)
         parts.callback(evaluator.release)
-        retention = retention_of(telemetry, control, settings, fold.alone)
+        retention = self._retention = retention_of(telemetry, control, settings, fold.alone)
         self._periodics = [
             Periodic(
                 "fold",

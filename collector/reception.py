@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from collector.answers import RefusalError
 from collector.bodies import Budget, Share
+from collector.cardinality import Cardinality
 from collector.census import TooManyElementsError
 from collector.envelope import UndecodableError
 from collector.exports import Export
@@ -27,9 +28,13 @@ from collector.rows import Decoded
 
 @dataclass
 class ReceiverCounts:
-    """Since start: what was accepted, by table, and what was refused, by reason."""
+    """Since start: what was decoded, what was accepted, by table, and what was refused, by reason."""
 
     requests: int = 0
+    decoded_requests: int = 0
+    decoded_bytes: int = 0
+    decoded_items: int = 0
+    decode_seconds: float = 0.0
     accepted: Counter[str] = field(default_factory=Counter)
     refused_items: Counter[str] = field(default_factory=Counter)
     refused_requests: Counter[str] = field(default_factory=Counter)
@@ -42,13 +47,22 @@ class Reception:
         journals: by table, for every table that an export fills.
         max_body_bytes: limit of a body before and after decompression.
         max_in_flight_bytes: limit of all bodies held at once, whichever way they came.
+        cardinality: folds runaway values before rows are stored.
     """
 
-    def __init__(self, journals: Mapping[str, Journal], *, max_body_bytes: int, max_in_flight_bytes: int) -> None:
+    def __init__(
+        self,
+        journals: Mapping[str, Journal],
+        *,
+        max_body_bytes: int,
+        max_in_flight_bytes: int,
+        cardinality: Cardinality,
+    ) -> None:
         self.counts = ReceiverCounts()
         self.max_body_bytes = max_body_bytes
         self.budget = Budget(max_in_flight_bytes)
         self._journals = journals
+        self._cardinality = cardinality
         self._decoding = ThreadPoolExecutor(2, thread_name_prefix="decode")
 
     def close(self) -> None:
@@ -71,11 +85,25 @@ class Reception:
         Raises:
             RefusalError: the body is none that can be read (400, 413), or cannot be stored now (503).
         """
-        decoded = await asyncio.get_running_loop().run_in_executor(self._decoding, _decode, export, body, is_json)
-        for table, rows in {export.table: decoded.rows, **decoded.beside}.items():
+        tables, decoded, seconds = await asyncio.get_running_loop().run_in_executor(
+            self._decoding, self._decode, export, body, is_json
+        )
+        self.counts.decoded_requests += 1
+        self.counts.decoded_bytes += len(body)
+        self.counts.decoded_items += decoded.rejected + sum(rows.num_rows for rows in tables.values())
+        self.counts.decode_seconds += seconds
+        for table, rows in tables.items():
             await self._store(table, rows)
         self.counts.refused_items.update(decoded.refused)
         return decoded.refused
+
+    def _decode(self, export: Export, body: bytes, is_json: bool) -> tuple[dict[str, pa.Table], Decoded, float]:
+        """Rows by table, what the decoder said, and the seconds that it took."""
+        began, now_nanos = time.perf_counter(), time.time_ns()
+        decoded = _decode(export, body, is_json, now_nanos)
+        tables = {export.table: decoded.rows, **decoded.beside}
+        tables = {table: self._cardinality.fold(table, rows, now_nanos) for table, rows in tables.items()}
+        return tables, decoded, time.perf_counter() - began
 
     async def _store(self, table: str, rows: pa.Table) -> None:
         """Return when `rows` are on disk."""
@@ -87,9 +115,9 @@ class Reception:
         self.counts.accepted[table] += rows.num_rows
 
 
-def _decode(export: Export, body: bytes, is_json: bool) -> Decoded:
+def _decode(export: Export, body: bytes, is_json: bool, now_nanos: int) -> Decoded:
     try:
-        return export.decode(protobuf_of(body, export.request) if is_json else body, time.time_ns())
+        return export.decode(protobuf_of(body, export.request) if is_json else body, now_nanos)
     except TooManyElementsError as error:
         raise RefusalError(413, "too_many_elements", str(error)) from None
     except UndecodableError as error:

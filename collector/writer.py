@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from collector.journal import Journal
+from collector.measures import INSERT_BOUNDS, Histogram
 from collector.segment import read_segment
 from store.telemetry import TelemetryStore
 
@@ -30,6 +33,7 @@ class WriterCounts:
     failed_inserts: int = 0
     quarantined: int = 0
     last_error: str | None = None
+    insert_seconds: Histogram = field(default_factory=lambda: Histogram(INSERT_BOUNDS))
 
 
 class Writer:
@@ -58,6 +62,18 @@ class Writer:
         self._stopping.set()
         self._work.set()
         self._thread.join()
+
+    def health(self) -> dict[str, Any]:
+        """What it did since it started."""
+        counts = self.counts
+        return {
+            "rows_total": counts.rows,
+            "segments_total": counts.segments,
+            "failed_inserts_total": counts.failed_inserts,
+            "quarantined_total": counts.quarantined,
+            "insert_seconds": counts.insert_seconds.report(),
+            "last_error": counts.last_error,
+        }
 
     def drain_once(self) -> None:
         """Move every sealed segment now.
@@ -96,7 +112,9 @@ class Writer:
     def _move(self, segment: Path) -> None:
         found = read_segment(segment, self._journal.schema)
         if found.rows is not None:
+            began = time.perf_counter()
             self._store.insert(self._table, found.rows, token=segment.stem)
+            self.counts.insert_seconds.observe(time.perf_counter() - began)
             self.counts.rows += found.rows.num_rows
         if found.damage is None:
             segment.unlink()

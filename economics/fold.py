@@ -104,6 +104,7 @@ class Fold:
         self._counted_until = started
         self._unfolded: dict[datetime, datetime] = {}
         self._version: int = store.rows(_NEWEST_VERSION)[0]["version"]
+        self._newest: datetime | None = _newest_minute(store)
         self.state: FoldState | None = None
         self.too_late = 0
         self.alone = threading.Lock()
@@ -112,6 +113,15 @@ class Fold:
     def waiting_minutes(self) -> int:
         """Minutes that hold spans and are not folded as they stand, open ones among them."""
         return len(self._unfolded)
+
+    def health(self, now: datetime) -> dict[str, float | int | None]:
+        """Seconds since the end of the newest minute that is folded (None: none ever was), and what is left undone."""
+        newest = self._newest
+        return {
+            "lag_seconds": None if newest is None else (now - newest - MINUTE).total_seconds(),
+            "waiting_minutes": self.waiting_minutes,
+            "too_late_spans_total": self.too_late,
+        }
 
     def run_once(self, now: datetime, waiting_since: datetime | None = None) -> list[datetime]:
         """Fold every closed minute that needs it; returns the minutes published.
@@ -146,6 +156,8 @@ class Fold:
         self._since = looked_at - LOOK_BACK
         self._count_too_late(horizon)
         published = sorted({*closed, *silent})
+        if published:
+            self._newest = max(published[-1], self._newest or published[-1])
         self.state = FoldState(now, len(published))
         return published
 
@@ -211,3 +223,9 @@ class Fold:
         """Rises also when the clock does not."""
         self._version = max(int(now.timestamp() * 1_000_000), self._version + 1)
         return self._version
+
+
+def _newest_minute(store: TelemetryStore) -> datetime | None:
+    """The newest minute that an earlier fold published."""
+    row = store.rows("SELECT max(minute) AS newest, count() AS minutes FROM folded_minutes WHERE version > 0")[0]
+    return row["newest"] if row["minutes"] else None

@@ -108,6 +108,18 @@ class Retention:
             raise StoreError("; ".join(run.failures))
         return run
 
+    def health(self) -> dict[str, dict[str, int]]:
+        """By table: what went since start, and what waited at the last run."""
+        counts = self.counts
+        return {
+            table.name: {
+                "partitions_total": counts.partitions.get(table.name, 0),
+                "rows_total": counts.rows.get(table.name, 0),
+                "waiting_partitions": counts.waiting.get(table.name, 0),
+            }
+            for table in KEPT
+        }
+
     def dry_run(self, now: datetime) -> Run:
         """What `run_once` would do; changes nothing."""
         return self._run(now, dry=True)

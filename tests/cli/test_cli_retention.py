@@ -91,4 +91,4 @@ def kept_tables(server: ServeProcess) -> set[str]:
 def send_log(server: ServeProcess, at: datetime) -> None:
     record = {"timeUnixNano": str(int(at.timestamp()) * 10**9), "body": {"stringValue": "old"}}
     body = {"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}
-    assert httpx.post(f"{server.otlp_url}/v1/logs", json=body).status_code == 200
+    assert httpx.post(f"{server.otlp_url}/v1/logs", json=body, timeout=30).status_code == 200
