@@ -18,7 +18,7 @@ from ptars import HandlerPool
 from collector.attributes import KeyValues, columns_of
 from collector.census import Census
 from collector.columns import RESOURCE_ATTRIBUTES
-from collector.rows import Decoded, Decoder
+from collector.rows import Bodies, Decoded, Decoder
 
 
 class UndecodableError(ValueError):
@@ -51,16 +51,17 @@ class Envelope:
         self._pool = HandlerPool([request.file])
         self._handler = self._pool.get_for_message(request)
 
-    def open(self, body: bytes) -> Opened:
-        """Open one request.
+    def open(self, bodies: Bodies) -> Opened:
+        """Open one request, or several as if they were one.
 
         Raises:
-            UndecodableError: the bytes are not such a message.
-            TooManyElementsError: it holds more elements than one request may.
+            UndecodableError: the bytes are not such messages.
+            TooManyElementsError: they hold more elements than one request may.
         """
         try:
-            self._census.check(body)
-            batch = self._handler.list_to_record_batch([body])
+            requests = [bodies] if isinstance(bodies, bytes) else list(bodies)
+            self._census.check(requests)
+            batch = self._handler.list_to_record_batch(requests)
         except ValueError as error:
             raise UndecodableError(str(error)) from None
         per_resource = batch.column(self._path[0]).flatten()
@@ -85,9 +86,9 @@ def whole(decode: Decoder) -> Decoder:
     """Nested values are opened late; a fault in one makes the whole body undecodable, as the official classes say."""
 
     @wraps(decode)
-    def decoded(body: bytes, now_nanos: int) -> Decoded:
+    def decoded(bodies: Bodies, now_nanos: int) -> Decoded:
         try:
-            return decode(body, now_nanos)
+            return decode(bodies, now_nanos)
         except (DecodeError, RecursionError) as error:
             raise UndecodableError(f"a nested value: {error}") from None
 

@@ -84,17 +84,17 @@ class Intake:
 
     def health(self) -> dict[str, Any]:
         """Counts since start, and what waits in the journal; `dashboard.metrics` names each number for `/metrics`."""
-        counts, budget = self._reception.counts, self._reception.budget
+        counts, budget, decoded = self._reception.counts, self._reception.budget, self._reception.decoded
         return {
             "requests_total": counts.requests,
             "accepted": {table: counts.accepted[table] for table in _SCHEMAS},
             "refused_items": dict(counts.refused_items),
             "refused_requests": dict(counts.refused_requests),
             "decoded": {
-                "requests_total": counts.decoded_requests,
-                "bytes_total": counts.decoded_bytes,
-                "items_total": counts.decoded_items,
-                "seconds_total": counts.decode_seconds,
+                "requests_total": decoded.requests,
+                "bytes_total": decoded.bytes,
+                "items_total": decoded.items,
+                "seconds_total": decoded.seconds,
             },
             "in_flight": {"bytes": budget.held, "limit_bytes": budget.most},
             "journal": {table: self._journal_health(table) for table in _SCHEMAS},

@@ -5,7 +5,7 @@ Times are UTC nanoseconds; identities are bytes of a fixed length.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -35,7 +35,10 @@ class Decoded:
         return sum(self.refused.values())
 
 
-Decoder: TypeAlias = Callable[[bytes, int], Decoded]
+Bodies: TypeAlias = bytes | Sequence[bytes]
+"""The body of one request, or the bodies of several that are decoded as if they were one."""
+
+Decoder: TypeAlias = Callable[[Bodies, int], Decoded]
 
 
 def without_faulty(columns: dict[str, pa.Array], faults: dict[str, Mask], schema: pa.Schema) -> Decoded:

@@ -167,7 +167,7 @@ def test_a_receiver_stores_what_the_guard_leaves(
     client: TestClient, intake: Intake, telemetry: TelemetryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake, "_cardinality", guard(names=1))
-    monkeypatch.setattr(intake._reception, "_cardinality", intake._cardinality)
+    monkeypatch.setattr(intake._reception._decoding, "_cardinality", intake._cardinality)
     records = [{"eventName": name, "body": {"stringValue": "x"}} for name in ("first", "second", "third")]
     body = {"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}
     assert client.post("/v1/logs", json=body).status_code == 200
