@@ -13,15 +13,22 @@ from typing import Any
 from checklist.context import CheckContext, MonitorFact, MonitorState, UnpricedModel
 from checklist.model import CheckResult, Evidence, Status, conclude
 from checklist.wording import age_text
+from collector.cardinality import ORIGINAL, OTHER
 from settings import ObservabilitySettings
 from store.telemetry import TelemetryStore
 
+GROUPED = ("service", "pipeline", "stage", "provider", "model")
 # A span counts as seen when it ended, and no later than it arrived: a clock that runs ahead must not hide silence.
 LAST_SPANS = """
 SELECT pipeline, max(least(end_time, ingested_at)) AS last_span
 FROM spans
 WHERE end_time >= :since
 GROUP BY pipeline
+"""
+# Columns of the roll-ups in which the collector's guard has folded values, in minutes that are folded.
+CROWDED = f"""
+SELECT {", ".join(f"countIf({column} = '{OTHER}') AS {column}" for column in GROUPED)}
+FROM usage_1m WHERE minute >= toDateTime(:since, 'UTC')
 """
 OVERLAP_SECONDS = 600.0
 INSTRUMENT = (
@@ -53,6 +60,8 @@ class ObservabilityCheck:
             evidence += judge_prices(context.facts.unpriced_models(since, now), settings)
         if context.facts.monitors is not None:
             evidence += judge_monitors(context.facts.monitors(now), settings, now)
+        since = now - timedelta(seconds=settings.unpriced_window_seconds)
+        evidence += judge_columns(crowded_columns(context.telemetry, since), settings)
         reporting = sum(row.status is Status.OK and row.rule == "observability.silence" for row in evidence)
         all_well = f"{reporting} {'pipeline reports' if reporting == 1 else 'pipelines report'}, nothing is blind"
         return conclude(self.name, self.title, tuple(evidence), all_well, now)
@@ -81,6 +90,34 @@ class ObservabilityCheck:
 def last_spans(telemetry: TelemetryStore, since: datetime) -> dict[str, datetime]:
     """The time of the last span of each pipeline that ended at or after `since`; '' collects spans without one."""
     return {row["pipeline"]: row["last_span"] for row in telemetry.rows(LAST_SPANS, since=since)}
+
+
+def crowded_columns(telemetry: TelemetryStore, since: datetime) -> list[str]:
+    """Columns that took more values than they may since a time (UTC)."""
+    row = telemetry.rows(CROWDED, since=since.strftime("%Y-%m-%d %H:%M:%S"))[0]
+    return [column for column in GROUPED if row[column]]
+
+
+def judge_columns(columns: Sequence[str], settings: ObservabilitySettings) -> Sequence[Evidence]:
+    """WARN for each column that took too many values; nothing where all is well."""
+    return [
+        Evidence(
+            f"values of {column}",
+            f"more than one day may have; the others are counted as {OTHER}",
+            Status.WARN,
+            rule="observability.values",
+            basis=f"in the last {age_text(settings.unpriced_window_seconds)}",
+            query=_originals(column),
+            remedy=f"A sender puts ids into {column}: let it send a name there and the id in an attribute of its own; "
+            "or raise collector.max_values_per_column or collector.max_pipelines_and_stages.",
+        )
+        for column in columns
+    ]
+
+
+def _originals(column: str) -> str:
+    spelled = "request_model" if column == "model" else column
+    return f"SELECT attributes['{ORIGINAL}{spelled}'], count() FROM spans WHERE {spelled} = '{OTHER}' GROUP BY 1"
 
 
 def remember(

@@ -26,6 +26,7 @@ class Periodic:
         self._failures = 0
         self._last_error: str | None = None
         self._last_seconds: float | None = None
+        self._busy_seconds = 0.0
 
     def start(self) -> None:
         """Start the thread."""
@@ -42,6 +43,8 @@ class Periodic:
             "runs_total": self._runs,
             "failures_total": self._failures,
             "last_run_seconds": self._last_seconds,
+            "busy_seconds_total": self._busy_seconds,
+            "failing": self._last_error is not None,
             "last_error": self._last_error,
         }
 
@@ -59,4 +62,5 @@ class Periodic:
                 self._last_error = text
             self._runs += 1
             self._last_seconds = time.monotonic() - began
+            self._busy_seconds += self._last_seconds
             self._stopping.wait(self._seconds)

@@ -58,6 +58,16 @@ COMMANDS = {
     ),
     "drift": Command("cli.drift", "app", "Drift monitors: baselines, verdicts, state."),
     "keys": Command("cli.keys", "app", "Keys of those who send: create, list, revoke."),
+    "retention": Command(
+        "cli.retention",
+        "retention",
+        "What is kept, for how long, and what goes next.",
+        (
+            "andon retention",
+            "andon retention --dry-run",
+            "andon retention --apply --json",
+        ),
+    ),
     "agent": Command(
         "cli.agent",
         "agent",

@@ -28,6 +28,7 @@ from cli.background import Periodic
 from cli.connections import KEEP_ALIVE_SECONDS, LimitedConnection, OtlpConnection
 from cli.listening import Tls, refuse_open_receivers
 from cli.ownership import owned
+from cli.upkeep import UPKEEP_SECONDS, retention_of
 from cli.wiring import Signals, checklist_facts
 from collector.intake import Intake
 from dashboard.app import create_app
@@ -111,6 +112,8 @@ class Server:
         return {
             "collector": {"alive": self._intake.alive, **self._intake.health()},
             "background": {periodic.name: periodic.health() for periodic in self._periodics},
+            "fold": self._fold.health(utc_now()),
+            "retention": self._retention.health(),
         }
 
     def _open(self, parts: ExitStack) -> None:
@@ -141,10 +144,13 @@ class Server:
             raise _taken(host, port, "server.otlp_grpc_port", str(error)) from None
         parts.callback(lambda: self._loop.run(self._intake.grpc_receiver.stop(0)))
         reports = Reports(telemetry, settings.pools)
-        fold = Fold(telemetry, input_bands(), timedelta(seconds=settings.collector.grace_seconds), utc_now())
+        fold = self._fold = Fold(
+            telemetry, input_bands(), timedelta(seconds=settings.collector.grace_seconds), utc_now()
+        )
         checks = ChecklistRunner(settings, telemetry, control, facts=checklist_facts(reports, control, settings))
         evaluator = Evaluator(control, rules, Signals(reports, control, settings), dashboard_url=self.url)
         parts.callback(evaluator.release)
+        retention = self._retention = retention_of(telemetry, control, settings, fold.alone)
         self._periodics = [
             Periodic(
                 "fold",
@@ -159,11 +165,12 @@ class Server:
             Periodic("checklist", settings.checklist.poll_seconds, checks.run_once),
             Periodic("alerts", settings.alerts.poll_seconds, evaluator.evaluate_once),
             Periodic("deliver", DELIVER_SECONDS, Deliverer(control, channels).deliver_once),
+            Periodic("retention", UPKEEP_SECONDS, retention.run_once),
         ]
         for periodic in self._periodics:
             periodic.start()
             parts.callback(periodic.stop)
-        self._board = Board(settings, telemetry, control, reports, self.health)
+        self._board = Board(settings, telemetry, control, reports, self.health, retention=retention)
         announcement = settings.data_dir / "server.json"
         addresses = {"url": self.url, "otlp_url": self.otlp_url, "otlp_grpc_url": self.otlp_grpc_url}
         announcement.write_text(json.dumps({"pid": os.getpid(), **addresses}))

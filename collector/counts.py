@@ -10,14 +10,26 @@ from dataclasses import dataclass, field
 
 @dataclass
 class ReceiverCounts:
-    """What was accepted, by table, and what was refused, by reason. The methods may be called from any thread."""
+    """What was decoded, what was accepted, by table, and what was refused, by reason. Its methods are thread-safe."""
 
     requests: int = 0
+    decoded_requests: int = 0
+    decoded_bytes: int = 0
+    decoded_items: int = 0
+    decode_seconds: float = 0.0
     duplicate_requests: int = 0
     accepted: Counter[str] = field(default_factory=Counter)
     refused_items: Counter[str] = field(default_factory=Counter)
     refused_requests: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def decoded(self, requests: int, size: int, items: int, seconds: float) -> None:
+        """Requests that were decoded, their bytes and items (refused ones too), and the time that it took."""
+        with self._lock:
+            self.decoded_requests += requests
+            self.decoded_bytes += size
+            self.decoded_items += items
+            self.decode_seconds += seconds
 
     def stored(self, rows: Mapping[str, int], refused: Mapping[str, int]) -> None:
         """Rows that are on disk, by table, and the items refused beside them, by reason."""

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from collector.admission import Sender
 from collector.answers import RefusalError
+from collector.cardinality import Cardinality
 from collector.census import TooManyElementsError
 from collector.counts import ReceiverCounts
 from collector.envelope import UndecodableError
@@ -76,11 +77,15 @@ class Decoding:
     Args:
         journals: by table, for every table that an export fills.
         counts: of what was stored and refused.
+        cardinality: folds runaway values before rows are stored; None lets everything in.
     """
 
-    def __init__(self, journals: Mapping[str, Journal], counts: ReceiverCounts) -> None:
+    def __init__(
+        self, journals: Mapping[str, Journal], counts: ReceiverCounts, cardinality: Cardinality | None = None
+    ) -> None:
         self._journals = journals
         self._counts = counts
+        self._cardinality = cardinality
         self._quick = _Lane("decode-quick", self._take)
         self._slow = _Lane("decode-slow", self._take)
 
@@ -117,7 +122,7 @@ class Decoding:
 
     def _take_together(self, fresh: dict[bytes, Waiting]) -> bool:
         """Decode and store requests as one; False when one of them has to be told something."""
-        group, now_nanos = list(fresh.values()), time.time_ns()
+        group, now_nanos, began = list(fresh.values()), time.time_ns(), time.perf_counter()
         try:
             decoded = group[0].export.decode([waiting.body for waiting in group], now_nanos)
         except Exception as error:  # noqa: BLE001  which of them it was shows when each is decoded alone
@@ -125,25 +130,32 @@ class Decoding:
             return False
         if decoded.refused or decoded.undated:
             return False
-        self._store(group, [Mark(digest, now_nanos) for digest in fresh], decoded)
+        self._store(group, [Mark(digest, now_nanos) for digest in fresh], decoded, began)
         return True
 
     def _take_alone(self, digest: bytes, waiting: Waiting) -> None:
+        began = time.perf_counter()
         # One that comes again is read as it was at first, so that it is answered alike.
         mark = Mark(digest, self._arrival(digest) or time.time_ns())
         decoded = _decode(waiting, mark.arrived)
         if waiting.sender.bucket is not None:
             waiting.sender.bucket.take(decoded.items)
-        self._store([waiting], [mark], decoded)
+        self._store([waiting], [mark], decoded, began)
 
     def _arrival(self, digest: bytes) -> int | None:
         """When a request came whose rows are on disk, UTC nanoseconds."""
         arrivals = (journal.seen.arrival(digest) for journal in self._journals.values())
         return next((arrival for arrival in arrivals if arrival is not None), None)
 
-    def _store(self, group: list[Waiting], marks: list[Mark], decoded: Decoded) -> None:
+    def _store(self, group: list[Waiting], marks: list[Mark], decoded: Decoded, began: float) -> None:
         project = group[0].sender.project
-        tables = {table: of_project(rows, project) for table, rows in _tables(group[0].export, decoded).items()}
+        tables = _tables(group[0].export, decoded)
+        if self._cardinality is not None:
+            folded, now_nanos = self._cardinality.fold, time.time_ns()
+            tables = {table: folded(table, rows, now_nanos, project) for table, rows in tables.items()}
+        tables = {table: of_project(rows, project) for table, rows in tables.items()}
+        sizes = [len(waiting.body) for waiting in group]
+        self._counts.decoded(len(sizes), sum(sizes), decoded.items, time.perf_counter() - began)
         appends = {
             table: self._journals[table].append(rows, () if table in decoded.undated else marks)
             for table, rows in tables.items()

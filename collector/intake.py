@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import logging
+import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from collector.admission import Admission
+from collector.cardinality import Cardinality
 from collector.columns import LOG_SCHEMA, METRIC_SCHEMA, OBSERVATION_SCHEMA, SPAN_SCHEMA
 from collector.grpc_receiver import GrpcReceiver
 from collector.journal import Journal
@@ -16,6 +19,8 @@ from collector.writer import Writer
 from settings import Settings, is_loopback
 from store.control import ControlStore
 from store.telemetry import TelemetryStore
+
+log = logging.getLogger(__name__)
 
 STOP_SECONDS = 20.0  # how long a stopping server still writes to the store; the journal keeps the rest
 
@@ -36,7 +41,9 @@ class Intake:
     """
 
     def __init__(self, settings: Settings, store: TelemetryStore, control: ControlStore | None = None) -> None:
-        limits = settings.collector
+        limits = self._limits = settings.collector
+        self._store = store
+        self._cardinality = Cardinality(limits)
         self._journals: dict[str, Journal] = {}
         self._writers: dict[str, Writer] = {}
         for table, schema in _SCHEMAS.items():
@@ -55,12 +62,14 @@ class Intake:
             max_body_bytes=limits.max_body_bytes,
             max_in_flight_bytes=limits.max_in_flight_bytes,
             admission=Admission(limits, control),
+            cardinality=self._cardinality,
         )
         self.receiver = Receiver(self._reception, loopback_only=is_loopback(settings.collector_host))
         self.grpc_receiver = GrpcReceiver(self._reception)
 
     def start(self) -> None:
         """Begin to write, with what an earlier run left."""
+        threading.Thread(target=self._learn_values, name="learn-values", daemon=True).start()
         for writer in self._writers.values():
             writer.start()
 
@@ -90,32 +99,40 @@ class Intake:
         return None if age is None else now - timedelta(seconds=age)
 
     def health(self) -> dict[str, Any]:
-        """Counts since start, and what waits in the journal; names are stable, they are shown at `/metrics`."""
-        counts = self._reception.counts
-        report: dict[str, Any] = {
+        """Counts since start, and what waits in the journal; `dashboard.metrics` names each number for `/metrics`."""
+        counts, budget = self._reception.counts, self._reception.budget
+        return {
             "requests_total": counts.requests,
             "duplicate_requests_total": counts.duplicate_requests,
             "forgotten_requests_total": sum(journal.seen.forgotten_early for journal in self._journals.values()),
-            **{f"accepted_{table}_total": counts.accepted[table] for table in _SCHEMAS},
-            "refused_items_total": counts.refused_items.total(),
-            "refused_requests_total": counts.refused_requests.total(),
-            "refused_requests_by_reason": dict(counts.refused_requests),
-            "refused_items_by_reason": dict(counts.refused_items),
+            "accepted": {table: counts.accepted[table] for table in _SCHEMAS},
+            "refused_items": dict(counts.refused_items),
+            "refused_requests": dict(counts.refused_requests),
+            "decoded": {
+                "requests_total": counts.decoded_requests,
+                "bytes_total": counts.decoded_bytes,
+                "items_total": counts.decoded_items,
+                "seconds_total": counts.decode_seconds,
+            },
+            "in_flight": {"bytes": budget.held, "limit_bytes": budget.most},
+            "journal": {table: self._journal_health(table) for table in _SCHEMAS},
+            "writer": {table: self._writers[table].health() for table in _SCHEMAS},
+            "columns": self._cardinality.report(),
         }
-        for table, journal in self._journals.items():
-            state, written = journal.state(), self._writers[table].counts
-            report[f"journal_{table}"] = {
-                "bytes": state.bytes,
-                "segments": state.segments,
-                "oldest_age_seconds": state.oldest_age_seconds,
-                "quarantined_segments": state.quarantined,
-            }
-            report[f"writer_{table}"] = {
-                "rows_total": written.rows,
-                "segments_total": written.segments,
-                "failed_inserts_total": written.failed_inserts,
-                "quarantined_total": written.quarantined,
-                "set_aside_total": written.set_aside,
-                "last_error": written.last_error,
-            }
-        return report
+
+    def _journal_health(self, table: str) -> dict[str, Any]:
+        state = self._journals[table].state()
+        return {
+            "bytes": state.bytes,
+            "limit_bytes": self._limits.journal_max_bytes,
+            "segments": state.segments,
+            "oldest_age_seconds": state.oldest_age_seconds,
+            "quarantined_segments": state.quarantined,
+        }
+
+    def _learn_values(self) -> None:
+        try:
+            self._cardinality.seed(self._store, datetime.now(UTC))
+        except Exception:
+            # The guard then begins the day anew: a looser limit, not a loss.
+            log.warning("the values of today's columns could not be read from the store", exc_info=True)

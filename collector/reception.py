@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from collector.admission import Admission, Sender
 from collector.bodies import Budget, Share
+from collector.cardinality import Cardinality
 from collector.counts import ReceiverCounts
 from collector.decoding import Decoding, Waiting
 from collector.exports import Export
@@ -26,16 +27,23 @@ class Reception:
         max_body_bytes: limit of a body before and after decompression.
         max_in_flight_bytes: limit of all bodies held at once, whichever way they came.
         admission: says whose a request is, before it is read.
+        cardinality: folds runaway values before rows are stored.
     """
 
     def __init__(
-        self, journals: Mapping[str, Journal], *, max_body_bytes: int, max_in_flight_bytes: int, admission: Admission
+        self,
+        journals: Mapping[str, Journal],
+        *,
+        max_body_bytes: int,
+        max_in_flight_bytes: int,
+        admission: Admission,
+        cardinality: Cardinality,
     ) -> None:
         self.counts = ReceiverCounts()
         self.admission = admission
         self.max_body_bytes = max_body_bytes
         self.budget = Budget(max_in_flight_bytes)
-        self._decoding = Decoding(journals, self.counts)
+        self._decoding = Decoding(journals, self.counts, cardinality)
         self._inflating = ThreadPoolExecutor(2, thread_name_prefix="inflate")
 
     def close(self) -> None:

@@ -11,10 +11,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from collector.journal import Journal
+from collector.measures import INSERT_BOUNDS, Histogram
 from collector.segment import read_segment
 from store.telemetry import TelemetryStore
 
@@ -48,6 +50,7 @@ class WriterCounts:
     quarantined: int = 0
     set_aside: int = 0
     last_error: str | None = None
+    insert_seconds: Histogram = field(default_factory=lambda: Histogram(INSERT_BOUNDS))
 
 
 @dataclass
@@ -112,6 +115,19 @@ class Writer:
     def join(self) -> None:
         """Wait until it has stopped."""
         self._thread.join()
+
+    def health(self) -> dict[str, Any]:
+        """What it did since it started."""
+        counts = self.counts
+        return {
+            "rows_total": counts.rows,
+            "segments_total": counts.segments,
+            "failed_inserts_total": counts.failed_inserts,
+            "quarantined_total": counts.quarantined,
+            "set_aside_total": counts.set_aside,
+            "insert_seconds": counts.insert_seconds.report(),
+            "last_error": counts.last_error,
+        }
 
     @property
     def alive(self) -> bool:
@@ -181,7 +197,9 @@ class Writer:
     def _move(self, segment: Path) -> None:
         found = read_segment(segment, self._journal.schema)
         if found.rows is not None:
+            began = time.perf_counter()
             self._store.insert(self._table, found.rows, token=segment.stem)
+            self.counts.insert_seconds.observe(time.perf_counter() - began)
         if found.damage is None:
             self._journal.discard(segment)
         else:

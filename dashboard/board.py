@@ -10,6 +10,7 @@ from typing import Any
 from economics.report import Reports
 from settings import Settings
 from store.control import ControlStore
+from store.retention import Retention
 from store.telemetry import TelemetryStore
 
 
@@ -24,6 +25,7 @@ class Board:
 
     Args:
         health: counts and lags of the collector and the background work, by name; JSON-ready.
+        retention: where this process looks after it.
     """
 
     settings: Settings
@@ -32,3 +34,4 @@ class Board:
     reports: Reports
     health: Callable[[], dict[str, Any]]
     now: Callable[[], datetime] = utc_now
+    retention: Retention | None = None

@@ -1,19 +1,19 @@
-"""Is the process alive, can it serve, and what has it counted: `/healthz`, `/readyz`, `/metrics`."""
+"""Is the process alive, can it serve, and what has it counted: `/healthz`, `/readyz`, `/metrics`, `/api/v1/health`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from dashboard.board import Board
+from dashboard.metrics import exposition
+from dashboard.process import build_report, process_report
 
 router = APIRouter(tags=["health"])
 
-_BY_REASON = "_by_reason"
+TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def the_board(request: Request) -> Board:
@@ -49,23 +49,15 @@ def ready(board: BoardParameter) -> Response:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 def metrics(board: BoardParameter) -> PlainTextResponse:
-    """Our own counters in the Prometheus text format."""
-    return PlainTextResponse("\n".join(exposed(board.health())) + "\n", media_type="text/plain; version=0.0.4")
+    """Our own counters in the Prometheus text format; `docs/metrics.md` lists them."""
+    return PlainTextResponse("\n".join(exposition(_whole_report(board))) + "\n", media_type=TEXT_FORMAT)
 
 
-def exposed(health: dict[str, Any]) -> Iterator[str]:
-    """Every number of `health` as a line of the Prometheus text format; what is counted by reason has it as a label."""
-    for name, value in _flat(health):
-        yield f"andon_{name} {value}"
+@router.get("/api/v1/health")
+def health(board: BoardParameter) -> dict[str, Any]:
+    """Everything that Andon knows of itself; `docs/metrics.md` says what each number means. Null is unknown."""
+    return {"now": board.now(), **_whole_report(board)}
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    for name, value in values.items():
-        if isinstance(value, dict) and name.endswith(_BY_REASON):
-            # A reason is a sentence, which no metric's name can hold.
-            for reason, count in value.items():
-                yield f"{prefix}{name}{{reason={json.dumps(reason)}}}", float(count)
-        elif isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}_")
-        elif isinstance(value, bool | int | float):
-            yield f"{prefix}{name}", float(value)
+def _whole_report(board: Board) -> dict[str, Any]:
+    return {**board.health(), "process": process_report(), "build": build_report()}

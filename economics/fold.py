@@ -7,12 +7,14 @@ nobody reads. Which minutes need folding is derived from the spans' insert times
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
-from economics.ledger import KEYS, MINUTE, STATES, SUMS, floor_minute, spans_sql, sql_minute, sql_time
+from economics.counting import CLOCK_SKEW
+from economics.ledger import KEYS, MINUTE, STATES, SUMS, floor_minute, read_state, spans_sql, sql_minute, sql_time
 from store.telemetry import TelemetryStore
 
 log = logging.getLogger(__name__)
@@ -24,8 +26,14 @@ MOST_MINUTES_AT_ONCE = 120
 LONGEST_NAP = timedelta(seconds=90)
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
+# Spans that may unseat tokens of a minute that is folded: those that reach into one.
+_FRESH = """
+ingested_at >= toDateTime64(:since, 9, 'UTC') AND usage_role != 'none'
+    AND start_time < toDateTime64(:closed, 9, 'UTC') + INTERVAL {skew} SECOND
+"""
+
 # Minutes that hold spans inserted since :since and not as many spans as when they were folded, and minutes whose
-# tokens such a span may have unseated: all that hold usage of its trace.
+# tokens such a span may have unseated: those in which usage of its trace ends that it overlaps.
 _TOUCHED = """
 WITH known AS (
     SELECT minute, argMax(ingested_until, version) AS until, argMax(spans, version) AS held
@@ -37,19 +45,27 @@ SELECT t.minute AS minute, max(t.latest) AS newest_span FROM (
         SELECT DISTINCT toStartOfMinute(end_time) FROM spans WHERE ingested_at >= toDateTime64(:since, 9, 'UTC'))
     GROUP BY minute
 ) AS t LEFT JOIN known AS f ON t.minute = f.minute
-WHERE f.held != t.spans
+WHERE f.held != t.spans AND t.minute >= toDateTime(:horizon, 'UTC')
 GROUP BY t.minute
 UNION ALL
 SELECT t.minute AS minute, max(t.latest) AS newest_span FROM (
     SELECT toStartOfMinute(s.end_time) AS minute, fresh.latest AS latest
     FROM spans AS s INNER JOIN (
         SELECT project, trace_id, max(ingested_at) AS latest FROM spans
-        WHERE ingested_at >= toDateTime64(:since, 9, 'UTC') AND usage_role != 'none' GROUP BY project, trace_id
+        WHERE {fresh} GROUP BY project, trace_id
     ) AS fresh ON s.project = fresh.project AND s.trace_id = fresh.trace_id
     WHERE s.usage_role != 'none'
+      AND s.end_time >= (SELECT min(start_time) FROM spans WHERE {fresh}) - INTERVAL {skew} SECOND
 ) AS t INNER JOIN known AS f ON t.minute = f.minute
-WHERE f.until < t.latest
+WHERE f.until < t.latest AND t.minute >= toDateTime(:horizon, 'UTC')
 GROUP BY t.minute
+""".format(fresh=_FRESH, skew="{skew}").format(skew=int(CLOCK_SKEW.total_seconds()))
+
+# Spans that came when their minutes were closed for good.
+_TOO_LATE = """
+SELECT count() AS spans FROM spans
+WHERE end_time < toDateTime64(:horizon, 9, 'UTC')
+  AND ingested_at >= toDateTime64(:since, 9, 'UTC') AND ingested_at < toDateTime64(:until, 9, 'UTC')
 """
 
 # A crash can leave rows of a version that was never published: it must not be used again.
@@ -78,6 +94,9 @@ class FoldState:
 class Fold:
     """Folds closed minutes of one telemetry store; one at a time per store.
 
+    `alone` is held while it works; retention holds it while it removes spans. Minutes before the horizon are left as
+    they are; the spans that came too late for them are counted in `too_late`.
+
     Args:
         bands: edges of the price tiers in input tokens.
         grace: how long after its end a minute stays open.
@@ -90,9 +109,27 @@ class Fold:
         self._grace = grace
         self._silent_from = floor_minute(started) + MINUTE
         self._since = datetime(1970, 1, 2, tzinfo=UTC)
+        self._counted_until = started
         self._unfolded: dict[datetime, datetime] = {}
         self._version: int = store.rows(_NEWEST_VERSION)[0]["version"]
+        self._newest: datetime | None = _newest_minute(store)
         self.state: FoldState | None = None
+        self.too_late = 0
+        self.alone = threading.Lock()
+
+    @property
+    def waiting_minutes(self) -> int:
+        """Minutes that hold spans and are not folded as they stand, open ones among them."""
+        return len(self._unfolded)
+
+    def health(self, now: datetime) -> dict[str, float | int | None]:
+        """Seconds since the end of the newest minute that is folded (None: none ever was), and what is left undone."""
+        newest = self._newest
+        return {
+            "lag_seconds": None if newest is None else (now - newest - MINUTE).total_seconds(),
+            "waiting_minutes": self.waiting_minutes,
+            "too_late_spans_total": self.too_late,
+        }
 
     def run_once(self, now: datetime, waiting_since: datetime | None = None) -> list[datetime]:
         """Fold every closed minute that needs it; returns the minutes published.
@@ -101,10 +138,19 @@ class Fold:
             waiting_since: how old the oldest accepted span is that is not in the store yet. Nothing is known to be
                 silent after it.
         """
+        with self.alone:
+            return self._run(now, waiting_since)
+
+    def _run(self, now: datetime, waiting_since: datetime | None) -> list[datetime]:
         closed_before = floor_minute(now - self._grace)
+        horizon = read_state(self._store)[1]
         # The engine's clock stamps the spans, so it is asked for the time as well.
         looked_at = self._store.rows("SELECT now64(6, 'UTC') AS now")[0]["now"]
-        for row in self._store.rows(_TOUCHED, since=sql_time(self._since)):
+        for late in [minute for minute in self._unfolded if minute < horizon]:
+            del self._unfolded[late]
+        for row in self._store.rows(
+            _TOUCHED, since=sql_time(self._since), horizon=sql_minute(horizon), closed=sql_time(closed_before)
+        ):
             minute = row["minute"]
             self._unfolded[minute] = max(row["newest_span"], self._unfolded.get(minute, row["newest_span"]))
         closed = sorted(minute for minute in self._unfolded if minute < closed_before)
@@ -118,9 +164,28 @@ class Fold:
             self._mark(silent, dict.fromkeys(silent, _NEVER), {}, self._next_version(now))
         self._silent_from = max(self._silent_from, watched_before)
         self._since = looked_at - LOOK_BACK
+        self._count_too_late(horizon)
         published = sorted({*closed, *silent})
+        if published:
+            self._newest = max(published[-1], self._newest or published[-1])
         self.state = FoldState(now, len(published))
         return published
+
+    def _count_too_late(self, horizon: datetime) -> None:
+        """Count up to where everything is visible, so that each span is counted once."""
+        since, until = self._counted_until, max(self._counted_until, self._since)
+        found = self._store.rows(_TOO_LATE, horizon=sql_time(horizon), since=sql_time(since), until=sql_time(until))[0][
+            "spans"
+        ]
+        if found:
+            log.warning(
+                "%d spans ended before %s, where spans are dropped and minutes are closed for good: no roll-up holds "
+                "them, and retention removes them",
+                found,
+                horizon,
+            )
+        self.too_late += found
+        self._counted_until = until
 
     def _silent_minutes(self, closed_before: datetime) -> list[datetime]:
         if self._silent_from >= closed_before:
@@ -168,3 +233,9 @@ class Fold:
         """Rises also when the clock does not."""
         self._version = max(int(now.timestamp() * 1_000_000), self._version + 1)
         return self._version
+
+
+def _newest_minute(store: TelemetryStore) -> datetime | None:
+    """The newest minute that an earlier fold published."""
+    row = store.rows("SELECT max(minute) AS newest, count() AS minutes FROM folded_minutes WHERE version > 0")[0]
+    return row["newest"] if row["minutes"] else None

@@ -85,7 +85,11 @@ _OPEN_MINUTES = """NOT (toStartOfMinute(end_time) >= toDateTime(:first_whole, 'U
         SELECT minute FROM folded_minutes WHERE version <= :snapshot
           AND minute >= toDateTime(:first_whole, 'UTC') AND minute < toDateTime(:end_whole, 'UTC')))"""
 
-_SNAPSHOT = "SELECT max(version) AS version FROM folded_minutes"
+# The rows of minute 0 hold the horizon: see `economics.horizon`.
+_STATE = """
+SELECT max(version) AS newest, maxIf(ingested_until, minute = toDateTime(0, 'UTC') AND version = 0) AS horizon
+FROM folded_minutes
+"""
 
 
 def spans_sql(minutes: str, bucket: str) -> str:
@@ -144,6 +148,12 @@ def read_usage(
     return [Usage(**{**row, "bucket": row["bucket"] if step_seconds else None}) for row in rows]
 
 
+def read_state(store: TelemetryStore) -> tuple[int, datetime]:
+    """The newest published version, and the horizon: the time before which there are roll-ups and no spans."""
+    row = store.rows(_STATE)[0]
+    return row["newest"], row["horizon"]
+
+
 def read_latency(
     store: TelemetryStore,
     start: datetime,
@@ -186,14 +196,16 @@ def _usage_sql(
     whole_minutes = step_seconds is None or step_seconds % 60 == 0
     first_whole = ceil_minute(start) if whole_minutes else end
     end_whole = max(first_whole, floor_minute(end)) if whole_minutes else end
+    # Read once: a minute published while this query runs must be seen by both of its halves or by neither.
+    snapshot, horizon = read_state(store)
     params: dict[str, object] = {
-        "from_time": sql_time(start),
+        # Before the horizon spans may be gone: what is left of them is no whole.
+        "from_time": sql_time(max(start, horizon)),
         "to_time": sql_time(end),
         "first_whole": sql_minute(first_whole),
         "end_whole": sql_minute(end_whole),
         "bands": list(bands),
-        # Read once: a minute published while this query runs must be seen by both of its halves or by neither.
-        "snapshot": store.rows(_SNAPSHOT)[0]["version"],
+        "snapshot": snapshot,
     }
     raw = spans_sql(_OPEN_MINUTES, _bucket("end_time", step_seconds))
     return f"{_FROM_ROLLUP.format(bucket=_bucket('minute', step_seconds))} UNION ALL {raw}", params

@@ -12,7 +12,8 @@ from decimal import Decimal
 from economics import prices, quantities
 from economics.answers import Point, PoolLine, Quantities, Rates, Row, Series, Summary, Unpriced, Window
 from economics.costing import Basis, Costed, cost, grouped, total
-from economics.ledger import Latency, Usage, read_latency, read_usage, sql_time
+from economics.horizon import first_known, in_whole_minutes
+from economics.ledger import Latency, Usage, read_latency, read_state, read_usage, sql_time
 from economics.pools import capacity_usd, usd_per_hour
 from economics.quantities import Facts
 from settings import Pool
@@ -48,16 +49,16 @@ class Reports:
         return Window(min(max(start, first), end) if first else end, end)
 
     def first_seen(self) -> datetime | None:
-        """When the oldest stored span ended."""
-        row = self._store.rows("SELECT min(end_time) AS first, count() AS spans FROM spans")[0]
-        return row["first"] if row["spans"] else None
+        """When the oldest span ended that is known of, to the minute where only its roll-up is kept."""
+        return first_known(self._store)
 
     def summary(self, window: Window, project: str | None = None) -> Summary:
-        """Headline, tables and pools of a window.
+        """Headline, tables and pools of a window; it is cut to whole minutes where only those are kept.
 
         Args:
             project: only its traffic, with its share of what the pools cost; the table of the pools stays that of all.
         """
+        window = in_whole_minutes(window, read_state(self._store)[1])
         everything = self._costed(window)
         rows = _of_project(everything, project)
         facts = total(rows)
@@ -108,14 +109,14 @@ class Reports:
         """Tokens per second and per dollar, bucket by bucket; one series, or one per value of `by` (a key of `BY`).
 
         The window is widened to whole buckets at its start. Buckets in which Andon was not running, or had no data,
-        are gaps: their values are None.
+        are gaps: their values are None. So are parts of minutes of which only whole ones are kept.
         """
         buckets = _buckets(window, step)
         by_bucket: dict[datetime, list[Usage]] = {bucket.start: [] for bucket in buckets}
         for usage in read_usage(self._store, buckets[0].start, window.end, self._bands, int(step.total_seconds())):
             if usage.bucket in by_bucket:
                 by_bucket[usage.bucket].append(usage)
-        known = self._watched(buckets)
+        known = self._watched(buckets, read_state(self._store)[1])
         groups: dict[tuple[str, ...], dict[datetime, Facts]] = {} if by else {(): {}}
         names = BY[by] if by else ()
         for bucket in buckets:
@@ -183,8 +184,11 @@ class Reports:
             parts.append(f"API list prices ({prices.VERSION})")
         return "; ".join(parts)
 
-    def _watched(self, buckets: Sequence[Window]) -> set[datetime]:
-        """Buckets about which something is known: a minute of theirs is published, or holds spans not yet folded."""
+    def _watched(self, buckets: Sequence[Window], horizon: datetime) -> set[datetime]:
+        """Buckets about which something is known: a minute of theirs is published, or holds spans not yet folded.
+
+        Before the horizon there are whole minutes and nothing else.
+        """
         rows = self._store.rows(
             "SELECT DISTINCT minute FROM folded_minutes WHERE minute >= toDateTime64(:start, 6, 'UTC') - 60 "
             "AND minute < toDateTime64(:end, 6, 'UTC') "
@@ -194,7 +198,12 @@ class Reports:
             end=sql_time(buckets[-1].end),
         )
         minutes = {int(row["minute"].timestamp()) // 60 for row in rows}
-        return {bucket.start for bucket in buckets if not minutes.isdisjoint(range(*_minute_numbers(bucket)))}
+        return {
+            bucket.start
+            for bucket in buckets
+            if not minutes.isdisjoint(range(*_minute_numbers(bucket)))
+            and (bucket.start >= horizon or bucket == in_whole_minutes(bucket, horizon))
+        }
 
 
 def quantify(facts: Facts, seconds: float, known_cost: bool = True) -> Quantities:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -55,6 +55,12 @@ expected_pipelines = ["support-rag", "nightly-embeddings"]
 name = "on-call"
 url = "https://hooks.example.org/andon"
 secret = "whsec_..."                     # base64 of 24 to 64 random bytes
+
+[retention]
+spans = 30                               # whole days, or "forever"
+
+[retention.projects.staging]
+spans = 7
 ```
 """
 
@@ -71,15 +77,15 @@ def _part(model: type[BaseModel], path: str) -> Iterator[str]:
         if inner is None:
             lines.append(f"| `{name}` | {_default(field)} | {field.description} |\n")
         else:
-            below.append((inner, f"{path}{name}", _is_list(field.annotation)))
+            below.append((inner, f"{path}{name}{_within(field.annotation)}"))
     if lines:
         yield f"\n## {f'`{path[:-1]}`' if path else 'At the top'}\n\n"
         if path and model.__doc__:
             yield f"{' '.join(model.__doc__.split())}\n\n"
         yield "| setting | default | meaning |\n|---|---|---|\n"
         yield from lines
-    for inner, inner_path, is_list in below:
-        yield from _part(inner, f"{inner_path}{'[]' if is_list else ''}.")
+    for inner, inner_path in below:
+        yield from _part(inner, f"{inner_path}.")
 
 
 def _default(field: FieldInfo) -> str:
@@ -99,8 +105,11 @@ def _inner_model(annotation: Any) -> type[BaseModel] | None:
     return next((found for part in get_args(annotation) if (found := _inner_model(part))), None)
 
 
-def _is_list(annotation: Any) -> bool:
-    return bool(get_args(annotation))
+def _within(annotation: Any) -> str:
+    """How a path goes on below a setting: into each of a list, into a table by its name, or straight on."""
+    if get_origin(annotation) is dict:
+        return ".NAME"
+    return "[]" if get_args(annotation) else ""
 
 
 if __name__ == "__main__":

@@ -9,9 +9,18 @@ from __future__ import annotations
 import ipaddress
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from sqlalchemy.engine import URL
 
 
@@ -50,6 +59,12 @@ class CollectorSettings(_Part):
     seal_bytes: int = Field(32 * 2**20, gt=0, description="size at which an open segment is handed to the writer")
     fold_seconds: float = Field(2.0, gt=0, description="pause between looks for minutes to fold")
     grace_seconds: float = Field(10.0, ge=0, description="how long after its end a minute stays open")
+    max_values_per_column: int = Field(
+        10_000, ge=1, description="values that a column of names may take in a day, per project; others: `__other__`"
+    )
+    max_pipelines_and_stages: int = Field(
+        1_000, ge=1, description="the same for pipelines, and for stages, which the page has a row for each of"
+    )
     host: str | None = Field(
         None,
         description="address that the OTLP receivers bind [server.host]; beyond loopback only with require_key",
@@ -224,6 +239,56 @@ class AlertSettings(_Part):
     rules: tuple[AlertRule, ...] = Field((), description="own rules")
 
 
+def _for_ever_is_no_limit(given: object) -> object:
+    if isinstance(given, str) and given != "forever" and not given.strip().isdecimal():
+        raise ValueError('write whole days, or "forever"')
+    return None if given == "forever" else given
+
+
+Days = Annotated[Annotated[int, Field(ge=1, le=36_500)] | None, BeforeValidator(_for_ever_is_no_limit)]
+"""Whole days; None, written `"forever"`, keeps everything."""
+
+
+class ProjectRetention(_Part):
+    """What one project keeps, where it is not what the others keep. Whole days, or "forever"."""
+
+    spans: Days = Field(None, description="days of spans; default: as `retention.spans`")
+    metric_points: Days = Field(None, description="days of metric points; default: as `retention.metric_points`")
+    logs: Days = Field(None, description="days of log records; default: as `retention.logs`")
+    observations: Days = Field(None, description="days of observations; default: as `retention.observations`")
+
+
+class RetentionSettings(_Part):
+    """How long rows are kept: whole days (UTC) after the end of their day, or "forever"."""
+
+    spans: Days = Field(30, description="days of spans; a day goes when its minutes are rolled up")
+    metric_points: Days = Field(30, description="days of metric points")
+    logs: Days = Field(14, description="days of log records")
+    observations: Days = Field(90, description="days of observations, which baselines of drift are captured from")
+    rollups: Days = Field(730, description="days of the usage of each minute; whole months are dropped")
+    alerts: Days = Field(90, description="days of the history of alerts and of what was sent")
+    engine_logs: Days = Field(7, description="days of the system.*_log tables of a ClickHouse server")
+    projects: dict[str, ProjectRetention] = Field(default_factory=dict, description="projects that keep other days")
+
+    @model_validator(mode="after")
+    def _rollups_outlive_what_they_are_made_of(self) -> RetentionSettings:
+        kept = [self.days("spans"), *(self.days("spans", project) for project in self.projects)]
+        longest = None if None in kept else max(days for days in kept if days is not None)
+        if self.rollups is not None and (longest is None or longest > self.rollups):
+            raise ValueError(
+                f"rollups = {self.rollups} days is shorter than spans = {longest or 'forever'}; roll-ups outlive the "
+                "spans that they are made of"
+            )
+        return self
+
+    def days(self, policy: str, project: str | None = None) -> int | None:
+        """Days that `project` keeps of `policy` (a field of this class); None: for ever. Project None: the default."""
+        own = self.projects.get(project) if project is not None else None
+        chosen = own if own is not None and policy in own.model_fields_set else self
+        found: int | None = getattr(chosen, policy)
+        return found
+
+
 class Settings(_Part):
     """Everything that can be set. `data_dir` holds both embedded stores and the journal."""
 
@@ -237,6 +302,7 @@ class Settings(_Part):
     drift: DriftSettings = DriftSettings()
     checklist: ChecklistSettings = ChecklistSettings()
     alerts: AlertSettings = AlertSettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @property
     def journal_dir(self) -> Path:

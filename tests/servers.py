@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 DEADLINE_SECONDS = 60.0
 
@@ -93,6 +94,12 @@ class ServeProcess:
         assert self._process is not None
         self._process.send_signal(number)
         return self._process.wait(timeout=DEADLINE_SECONDS)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have these labels, as `/metrics` shows it; 0 when there is none."""
+        families = text_string_to_metric_families(httpx.get(f"{self.url}/metrics", timeout=30).text)
+        samples = (sample for family in families for sample in family.samples if sample.name == name)
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
     def get(self, path: str, **params: Any) -> Any:
         """The JSON of a GET."""

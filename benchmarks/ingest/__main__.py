@@ -183,7 +183,7 @@ def run_round(load: Load, transport: str, requests: int, senders: int) -> Result
 def stored_rows(url: str, table: str) -> int:
     """Rows that the writer has put into the store, from the server's own counters."""
     for line in httpx.get(f"{url}/metrics", timeout=30).text.splitlines():
-        if line.startswith(f"andon_collector_writer_{table}_rows_total "):
+        if line.startswith(f'andon_writer_rows_total{{table="{table}"}} '):
             return int(float(line.split()[1]))
     return 0
 

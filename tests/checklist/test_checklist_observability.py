@@ -170,3 +170,17 @@ def test_an_empty_store_is_unknown(telemetry_context: Callable[..., CheckContext
     result = ObservabilityCheck().run(telemetry_context("observability"), NOW)
     assert result.status is Status.UNKNOWN
     assert "@andon.pipeline" in result.remedy
+
+
+def test_a_column_that_took_too_many_values_is_a_finding(
+    telemetry: TelemetryStore, telemetry_context: Callable[..., CheckContext]
+) -> None:
+    telemetry.execute(
+        "INSERT INTO usage_1m (minute, version, pipeline) VALUES "
+        f"(toDateTime('{NOW - timedelta(minutes=5):%Y-%m-%d %H:%M:%S}', 'UTC'), 1, '__other__'), "
+        f"(toDateTime('{NOW - timedelta(days=1):%Y-%m-%d %H:%M:%S}', 'UTC'), 1, 'rag')"
+    )
+    result = ObservabilityCheck().run(telemetry_context("observability"), NOW)
+    (row,) = [row for row in result.evidence if row.rule == "observability.values"]
+    assert (row.label, row.status) == ("values of pipeline", Status.WARN)
+    assert "attributes['andon.original.pipeline']" in (row.query or "")

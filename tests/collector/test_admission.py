@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
-import httpx
 import pytest
 
 from tests.collector.otlp_calls import (
@@ -119,5 +118,4 @@ def test_calls_that_are_given_up_hold_nothing_of_the_budget(tmp_path: Path) -> N
 
 
 def counted(server: ServeProcess, name: str) -> float:
-    lines = httpx.get(f"{server.url}/metrics", timeout=30).text.splitlines()
-    return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"{name} ")), 0.0)
+    return server.metric(name)

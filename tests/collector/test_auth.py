@@ -85,9 +85,7 @@ def key(server: ServeProcess) -> str:
 
 
 def refused(server: ServeProcess, reason: str) -> float:
-    lines = httpx.get(f"{server.url}/metrics", timeout=30).text.splitlines()
-    found = [line for line in lines if "refused_requests_by_reason" in line and reason in line]
-    return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+    return server.metric("andon_collector_refused_requests_total", reason=reason)
 
 
 @every_signal

@@ -105,8 +105,8 @@ def test_points_of_all_kinds_are_acknowledged_and_stored_with_their_values(
         assert (row["service"], row["environment"], row["resource"]) == ("gateway", "lab", {"host.name": "h1"})
         assert (row["scope_name"], row["scope_version"], row["project"]) == ("meter", "1.2", "default")
         assert row["time"] - row["start_time"] == timedelta(seconds=60)
-    assert intake.health()["accepted_metric_points_total"] == 5
-    assert intake.health()["writer_metric_points"]["rows_total"] == 5
+    assert intake.health()["accepted"]["metric_points"] == 5
+    assert intake.health()["writer"]["metric_points"]["rows_total"] == 5
 
 
 def test_part_of_the_points_can_be_refused_and_is_counted(client: TestClient, intake: Intake) -> None:
@@ -116,8 +116,8 @@ def test_part_of_the_points_can_be_refused_and_is_counted(client: TestClient, in
     partial = ExportMetricsServiceResponse.FromString(answer.content).partial_success
     assert (answer.status_code, partial.rejected_data_points) == (200, 1)
     assert "before 2000" in partial.error_message
-    assert intake.health()["refused_items_total"] == 1
-    assert intake.health()["accepted_metric_points_total"] == 1
+    assert sum(intake.health()["refused_items"].values()) == 1
+    assert intake.health()["accepted"]["metric_points"] == 1
 
 
 def test_points_repeated_in_another_batch_are_stored_again_and_read_once(

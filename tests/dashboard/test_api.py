@@ -12,7 +12,6 @@ from fastapi.testclient import TestClient
 
 from dashboard.app import create_app
 from dashboard.board import Board
-from dashboard.health import exposed
 from dashboard.parameters import ParameterError, parse_span, parse_time
 from economics.report import Reports
 from settings import Pool, Serves, Settings
@@ -154,15 +153,6 @@ def test_answers_carry_security_headers(client: TestClient) -> None:
     headers = client.get("/api/v1/alerts").headers
     assert "default-src 'self'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
-
-
-def test_our_own_metrics_are_prometheus_text(client: TestClient) -> None:
-    assert client.get("/metrics").text == "andon_x_n_total 3.0\n"
-
-
-def test_a_reason_is_a_label_since_no_name_can_hold_it() -> None:
-    health = {"collector": {"refused_items_by_reason": {'a "bad" span': 2}}}
-    assert list(exposed(health)) == ['andon_collector_refused_items_by_reason{reason="a \\"bad\\" span"} 2.0']
 
 
 def test_ready_means_both_stores_answer(client: TestClient) -> None:

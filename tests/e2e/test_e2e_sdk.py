@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.servers import ServeProcess, query_directory, wait_until
@@ -77,7 +76,7 @@ def test_training_chat_observations_and_metrics_arrive(tmp_path: Path) -> None:
         # Returned by the stage and by the pipeline, and counted once.
         assert (pipelines["support"]["input_tokens"], pipelines["support"]["output_tokens"]) == (150, 35)
         wait_until(
-            lambda: "andon_collector_accepted_metric_points_total 0" not in httpx.get(f"{server.url}/metrics").text,
+            lambda: server.metric("andon_collector_accepted_rows_total", table="metric_points") > 0,
             "metrics are accepted",
         )
         assert server.stop() == 0

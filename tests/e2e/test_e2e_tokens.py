@@ -85,8 +85,7 @@ def test_tokens_recorded_with_the_sdk_are_the_tokens_of_the_api(server: ServePro
     # gpt-5 $1.25/$0.125/$10: 1 410 plain + 800 cached + 210 out; claude-sonnet-4-5 $3/$15: 55 in + 10 out.
     assert float(models["gpt-5"]["quantities"]["usd"]) == pytest.approx((1410 * 1.25 + 800 * 0.125 + 210 * 10) / 1e6)
     assert float(models["claude-sonnet-4-5"]["quantities"]["usd"]) == pytest.approx((55 * 3 + 10 * 15) / 1e6)
-    health = httpx.get(f"{server.url}/metrics").text
-    assert "andon_collector_accepted_observations_total 20.0" in health
+    assert server.metric("andon_collector_accepted_rows_total", table="observations") == 20
 
 
 def test_recorded_vllm_bytes_are_counted_right_and_their_start_up_spans_are_not_calls(server: ServeProcess) -> None:

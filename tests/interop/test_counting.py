@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.interop.families import FAMILIES, run_family
@@ -21,11 +20,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeProcess]:
         yield server
 
 
-def health(server: ServeProcess, name: str) -> float:
-    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
-    return next(float(line.split()[1]) for line in lines if line.split()[0] == name)
-
-
 def summary(server: ServeProcess) -> dict[str, int]:
     found: dict[str, Any] = server.get("/api/v1/summary", window="1h")
     return {name: found[name] or 0 for name in COUNTED}
@@ -33,12 +27,12 @@ def summary(server: ServeProcess) -> dict[str, int]:
 
 def counted(server: ServeProcess, family: str, *parts: str) -> dict[str, int]:
     """What a run of the program adds to the summary."""
-    before, accepted = summary(server), health(server, "andon_collector_accepted_spans_total")
+    before, accepted = summary(server), server.metric("andon_collector_accepted_rows_total", table="spans")
     run_family(family, "andon", server.otlp_url, *parts)
 
     def stored() -> bool:
-        now = health(server, "andon_collector_accepted_spans_total")
-        return accepted < now == health(server, "andon_collector_writer_spans_rows_total")
+        now = server.metric("andon_collector_accepted_rows_total", table="spans")
+        return accepted < now == server.metric("andon_writer_rows_total", table="spans")
 
     wait_until(stored, "every accepted span is stored")
     wait_until(lambda: summary(server)["calls"] > before["calls"], "the summary has seen them")

@@ -1,0 +1,53 @@
+"""Folds that later ones replaced: their rows are deleted when no reader can still be reading them.
+
+A reader takes the newest version once and reads, of each minute, the newest up to it. So a version is read by nobody
+as soon as a newer one of its minute is older than every reader that still runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from economics.ledger import sql_minute
+from store.telemetry import TelemetryStore
+
+# Longer than any query runs.
+READERS_FINISH = timedelta(hours=1)
+MOST_VERSIONS_A_RUN = 5_000
+
+# Version 0 marks the horizon.
+_SUPERSEDED = """
+SELECT f.minute AS minute, f.version AS version FROM folded_minutes AS f INNER JOIN (
+    SELECT minute, max(version) AS newest FROM folded_minutes
+    WHERE version > 0 AND version <= :settled GROUP BY minute HAVING count() > 1
+) AS n ON f.minute = n.minute
+WHERE f.version > 0 AND f.version < n.newest
+ORDER BY version LIMIT :most
+"""
+
+# A crash between the rows and their publication leaves rows that nobody will ever read. Old months are not searched.
+_ORPHANS = """
+SELECT DISTINCT minute, version FROM usage_1m
+WHERE version <= :settled AND minute >= toDateTime(:since, 'UTC')
+  AND (minute, version) NOT IN (SELECT minute, version FROM folded_minutes)
+ORDER BY version LIMIT :most
+"""
+
+
+def prune_versions(store: TelemetryStore, now: datetime) -> int:
+    """Delete superseded and unpublished versions of folded minutes; returns how many."""
+    settled = int((now - READERS_FINISH).timestamp() * 1_000_000)
+    old = store.rows(_SUPERSEDED, settled=settled, most=MOST_VERSIONS_A_RUN)
+    since = sql_minute(now - timedelta(days=40))
+    orphans = store.rows(_ORPHANS, settled=settled, since=since, most=MOST_VERSIONS_A_RUN)
+    _delete(store, "usage_1m", [(row["minute"], row["version"]) for row in (*old, *orphans)])
+    _delete(store, "folded_minutes", [(row["minute"], row["version"]) for row in old])
+    return len(old) + len(orphans)
+
+
+def _delete(store: TelemetryStore, table: str, versions: Sequence[tuple[datetime, int]]) -> None:
+    if versions:
+        # Written out, so that every replica deletes the same; few rows of many, so a mask and no rewrite.
+        listed = ", ".join(f"('{sql_minute(minute)}', {version})" for minute, version in versions)
+        store.execute(f"DELETE FROM {table} WHERE (minute, version) IN ({listed})")
