@@ -10,6 +10,7 @@ from collector.grpc_receiver import GrpcReceiver
 from collector.journal import Journal
 from collector.receiver import Receiver
 from collector.reception import Reception
+from collector.scrape.scraping import Scraping
 from collector.writer import Writer
 from settings import Settings
 from store.telemetry import TelemetryStore
@@ -48,15 +49,18 @@ class Intake:
         )
         self.receiver = Receiver(self._reception)
         self.grpc_receiver = GrpcReceiver(self._reception)
+        self._scraping = Scraping(limits.scrape, self._journals["metric_points"])
 
     def start(self) -> None:
         """Begin to write, with what an earlier run left."""
         for writer in self._writers.values():
             writer.start()
+        self._scraping.start()
 
     def stop(self) -> None:
         """Seal what is open, write it if the store takes it, stop."""
         self._reception.close()
+        self._scraping.stop()
         for journal in self._journals.values():
             journal.close()
         for writer in self._writers.values():
@@ -66,7 +70,8 @@ class Intake:
     def alive(self) -> bool:
         """Whether every journal and writer still works."""
         journals, writers = self._journals.values(), self._writers.values()
-        return all(journal.alive for journal in journals) and all(writer.alive for writer in writers)
+        working = all(journal.alive for journal in journals) and all(writer.alive for writer in writers)
+        return working and self._scraping.alive
 
     def waiting_since(self, now: datetime) -> datetime | None:
         """When the oldest acknowledged span that is not in the store yet was taken; None when there is none."""
@@ -98,4 +103,5 @@ class Intake:
                 "quarantined_total": written.quarantined,
                 "last_error": written.last_error,
             }
+        report["scrape"] = self._scraping.health()
         return report

@@ -14,6 +14,7 @@ from dashboard.board import Board
 router = APIRouter(tags=["health"])
 
 _BY_REASON = "_by_reason"
+_BY_TARGET = "by_target"
 
 
 def the_board(request: Request) -> Board:
@@ -54,18 +55,30 @@ def metrics(board: BoardParameter) -> PlainTextResponse:
 
 
 def exposed(health: dict[str, Any]) -> Iterator[str]:
-    """Every number of `health` as a line of the Prometheus text format; what is counted by reason has it as a label."""
+    """Every number of `health` as a line of the Prometheus text format; what is counted by reason, or told by target,
+    has that as a label."""
     for name, value in _flat(health):
         yield f"andon_{name} {value}"
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+def _flat(values: dict[str, Any], prefix: str = "", labels: tuple[str, ...] = ()) -> Iterator[tuple[str, float]]:
     for name, value in values.items():
         if isinstance(value, dict) and name.endswith(_BY_REASON):
             # A reason is a sentence, which no metric's name can hold.
             for reason, count in value.items():
-                yield f"{prefix}{name}{{reason={json.dumps(reason)}}}", float(count)
+                yield _labelled(f"{prefix}{name}", (*labels, _label("reason", reason))), float(count)
+        elif isinstance(value, dict) and name == _BY_TARGET:
+            for target, told in value.items():
+                yield from _flat(told, prefix, (*labels, _label("target", target)))
         elif isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}_")
+            yield from _flat(value, f"{prefix}{name}_", labels)
         elif isinstance(value, bool | int | float):
-            yield f"{prefix}{name}", float(value)
+            yield _labelled(f"{prefix}{name}", labels), float(value)
+
+
+def _label(name: str, text: str) -> str:
+    return f"{name}={json.dumps(text, ensure_ascii=False)}"
+
+
+def _labelled(name: str, labels: tuple[str, ...]) -> str:
+    return f"{name}{{{','.join(labels)}}}" if labels else name

@@ -18,6 +18,7 @@ from settings.model import (
     TcoSettings,
     WebhookChannelSettings,
 )
+from settings.scrape import ScrapeTarget
 
 __all__ = [
     "AlertRule",
@@ -29,6 +30,7 @@ __all__ = [
     "DriftSettings",
     "ObservabilitySettings",
     "Pool",
+    "ScrapeTarget",
     "ServerSettings",
     "Serves",
     "Settings",

@@ -13,6 +13,8 @@ from typing import Literal
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, field_validator
 from sqlalchemy.engine import URL
 
+from settings.scrape import ScrapeTarget, refuse_repeated
+
 
 class SettingsError(ValueError):
     """A setting that cannot be used; the message names the value, what is allowed and where to change it."""
@@ -41,6 +43,12 @@ class CollectorSettings(_Part):
     seal_bytes: int = Field(32 * 2**20, gt=0, description="size at which an open segment is handed to the writer")
     fold_seconds: float = Field(2.0, gt=0, description="pause between looks for minutes to fold")
     grace_seconds: float = Field(10.0, ge=0, description="how long after its end a minute stays open")
+    scrape: tuple[ScrapeTarget, ...] = Field((), description="targets whose metrics are scraped")
+
+    @field_validator("scrape")
+    @classmethod
+    def _targets_are_apart(cls, targets: tuple[ScrapeTarget, ...]) -> tuple[ScrapeTarget, ...]:
+        return refuse_repeated(targets)
 
 
 class Serves(_Part):

@@ -1,0 +1,307 @@
+"""What a target shows, read: Prometheus text 0.0.4 or OpenMetrics 1.0 as samples, types and units.
+
+A line that cannot be read is counted under its reason and costs nothing else. What stands before a value is read once
+and remembered: from one scrape to the next the same texts come again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from collector.scrape.labels import LINE, Series, pairs_of, series_of
+
+Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+Nanos: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
+Bools: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
+
+TYPES: Final = frozenset(
+    ("counter", "gauge", "histogram", "summary", "untyped", "unknown", "info", "stateset", "gaugehistogram")
+)
+_LINES_PER_SERIES: Final = 8  # HELP, TYPE, UNIT, an empty line: more is no exposition
+_LINES_MORE: Final = 1000
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_LATEST_SECONDS: Final = 18e9  # what 64 bits of nanoseconds hold
+
+
+class ScrapeError(Exception):
+    """A scrape that failed as a whole; `reason` is the word it is counted under."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Format(Enum):
+    """The two formats, by the media type that announces them."""
+
+    TEXT = "text/plain"
+    OPENMETRICS = "application/openmetrics-text"
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """An exemplar of the sample at place `sample`; no time is 0."""
+
+    sample: int
+    labels: dict[str, str]
+    value: float
+    nanos: int
+
+
+@dataclass(frozen=True)
+class Exposition:
+    """The samples of one scrape, in their order.
+
+    Attributes:
+        keys: name and labels of each as they were written; `Reader.series` knows what they mean.
+        nanos: the time of each that came with one, 0 for every other; None when no sample had any.
+        types, units: by metric family; one name may have several types.
+        refused: lines that could not be read, by reason.
+    """
+
+    keys: list[str]
+    values: Floats
+    nanos: Nanos | None = None
+    exemplars: tuple[Exemplar, ...] = ()
+    types: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def has_series_of(self, other: Exposition) -> bool:
+        """Whether both show the same series in the same order, of the same types and units."""
+        return self.keys == other.keys and self.types == other.types and self.units == other.units
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What of a target is read: beginnings of names, and the most of everything."""
+
+    only: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    max_series: int = 50_000
+    max_labels: int = 64
+    max_label_bytes: int = 4096
+
+
+class Reader:
+    """Reads the expositions of one target and remembers its series."""
+
+    def __init__(self, limits: Limits = Limits()) -> None:
+        self.series: dict[str, Series] = {}
+        self._limits = limits
+        self._ignored: set[str] = set()
+
+    def read(self, body: bytes, kind: Format) -> Exposition:
+        """Read one body.
+
+        Raises:
+            ScrapeError: it holds too much, ends before its end, or nothing in it can be read.
+        """
+        found = _Found(self, self._limits, kind)
+        found.read(_lines(body, self._limits, found.refused))
+        exposition = found.exposition()
+        self._forget(exposition.keys)
+        return exposition
+
+    def series_at(self, text: str) -> Series | None:
+        """What a key means; None for a name that is not wanted.
+
+        Raises:
+            ValueError: it is no name with labels, or holds too much.
+        """
+        if text in self._ignored:
+            return None
+        series = self.series.get(text) or self._learned(text)
+        if series is None:
+            self._ignored.add(text)
+        else:
+            self.series[text] = series
+        return series
+
+    def is_ignored(self, text: str) -> bool:
+        """Whether a key is known and not wanted."""
+        return text in self._ignored
+
+    def _learned(self, text: str) -> Series | None:
+        limits = self._limits
+        series = series_of(text)
+        if (limits.only and not series.name.startswith(limits.only)) or series.name.startswith(limits.ignore):
+            return None
+        if len(series.labels) > limits.max_labels:
+            raise ValueError("more labels than max_labels")
+        if len(text) > limits.max_label_bytes and any(
+            len(part.encode()) > limits.max_label_bytes for pair in ((series.name, ""), *series.labels) for part in pair
+        ):
+            raise ValueError("a name or label value is longer than max_label_bytes")
+        return series
+
+    def _forget(self, keys: list[str]) -> None:
+        """What is no longer shown is not kept for ever."""
+        if len(self.series) > 2 * len(keys) + 1000:
+            self.series = {key: self.series[key] for key in keys}
+        if len(self._ignored) > self._limits.max_series:
+            self._ignored.clear()
+
+
+class _Found:
+    """What was found so far in one body."""
+
+    def __init__(self, reader: Reader, limits: Limits, kind: Format) -> None:
+        self.refused: Counter[str] = Counter()
+        self._reader = reader
+        self._limits = limits
+        self._kind = kind
+        self._keys: list[str] = []
+        self._texts: list[str] = []
+        self._exemplars: list[Exemplar] = []
+        self._types: dict[str, tuple[str, ...]] = {}
+        self._units: dict[str, str] = {}
+
+    def read(self, lines: list[str]) -> None:
+        """Take the lines apart; a line whose name and labels are known needs no more than two slices."""
+        known, keys, texts = self._reader.series, self._keys, self._texts
+        for number, line in enumerate(lines):
+            if not line:
+                continue
+            if line[0] == "#":
+                if line == "# EOF" and self._kind is Format.OPENMETRICS:
+                    self._end(lines[number + 1 :])
+                    return
+                self._read_comment(line)
+                continue
+            end = line.rfind("}") + 1
+            if end:
+                key, text = line[:end], line[end:]
+            else:
+                key, _, text = line.partition(" ")
+            # With an exemplar the last brace is the exemplar's, and the text up to it is no key.
+            if key in known:
+                keys.append(key)
+                texts.append(text)
+            elif not self._reader.is_ignored(key):
+                self._read_new(line)
+        if self._kind is Format.OPENMETRICS:
+            raise ScrapeError("cut_short", "the answer is OpenMetrics but does not end with # EOF")
+
+    def exposition(self) -> Exposition:
+        """Everything that was found, as numbers."""
+        if len(self._keys) > self._limits.max_series:
+            raise self._too_many()
+        values, nanos, bad = _numbers(self._texts, self._kind)
+        keys, exemplars = self._keys, self._exemplars
+        if bad.any():
+            self.refused["the value or time is not a number"] += int(bad.sum())
+            place = np.cumsum(~bad) - 1
+            keys = [key for key, is_bad in zip(keys, bad, strict=True) if not is_bad]
+            exemplars = [replace(one, sample=int(place[one.sample])) for one in exemplars if not bad[one.sample]]
+            values, nanos = values[~bad], None if nanos is None else nanos[~bad]
+        if not keys and self.refused:
+            ((reason, count),) = self.refused.most_common(1)
+            raise ScrapeError("unreadable", f"no line of the answer can be read; of {count} of them {reason}")
+        return Exposition(keys, values, nanos, tuple(exemplars), self._types, self._units, self.refused)
+
+    def _read_new(self, line: str) -> None:
+        parts = LINE.fullmatch(line)
+        if parts is None:
+            self.refused["the line is not name, labels and value"] += 1
+            return
+        key, value, time, labels, exemplar_value, exemplar_time = parts.groups()
+        try:
+            if self._reader.series_at(key) is None:
+                return
+        except ValueError as error:
+            self.refused[str(error)] += 1
+            return
+        if len(self._keys) >= self._limits.max_series:
+            raise self._too_many()
+        self._keys.append(key)
+        self._texts.append(f"{value} {time}" if time else value)
+        if labels:
+            try:
+                nanos = _nanos(exemplar_time, self._kind) if exemplar_time else 0
+                pairs = pairs_of(labels[1:-1])
+                self._exemplars.append(Exemplar(len(self._keys) - 1, pairs, _number(exemplar_value), nanos))
+            except ValueError:
+                self.refused["the exemplar is malformed"] += 1
+
+    def _read_comment(self, line: str) -> None:
+        words = line.split(None, 3)
+        if len(words) < 4 or words[0] != "#":
+            return
+        _, what, name, text = words
+        if what == "TYPE":
+            if text.strip() not in TYPES:
+                self.refused["the type is unknown"] += 1
+                return
+            types = self._types.get(name, ())
+            self._types[name] = types if text.strip() in types else (*types, text.strip())
+        elif what == "UNIT":
+            self._units[name] = text.strip()
+
+    def _end(self, after: list[str]) -> None:
+        more = sum(1 for line in after if line)
+        if more:
+            self.refused["the line is after # EOF"] += more
+
+    def _too_many(self) -> ScrapeError:
+        return ScrapeError("too_many_series", f"the target shows more than max_series = {self._limits.max_series}")
+
+
+def _lines(body: bytes, limits: Limits, refused: Counter[str]) -> list[str]:
+    """The lines of a body, those that are no UTF-8 left out and counted."""
+    most = _LINES_PER_SERIES * limits.max_series + _LINES_MORE
+    if body.count(b"\n") > most:
+        raise ScrapeError(
+            "too_many_lines", f"the answer has more than {most} lines, {_LINES_PER_SERIES} per max_series"
+        )
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        text = body.decode(errors="surrogateescape")
+        lines = text.split("\n")
+        good = [line for line in lines if not _SURROGATE.search(line)]
+        refused["the line is not UTF-8"] += len(lines) - len(good)
+        return good
+    return (text.replace("\r\n", "\n") if "\r" in text else text).split("\n")
+
+
+def _numbers(texts: list[str], kind: Format) -> tuple[Floats, Nanos | None, Bools]:
+    """Values, times where any is told, and which of the texts are none."""
+    none = np.zeros(len(texts), dtype=bool)
+    try:
+        # What Python takes for a number is more than the formats do: underscores, and digits of other scripts.
+        joined = "".join(texts)
+        if "_" not in joined and joined.isascii():
+            return np.array(list(map(float, texts)), np.float64), None, none
+    except ValueError:
+        pass
+    values, nanos = np.zeros(len(texts)), np.zeros(len(texts), np.uint64)
+    for place, text in enumerate(texts):
+        value, *time = text.split() or [""]
+        try:
+            values[place] = _number(value)
+            if time:
+                (nanos[place],) = (_nanos(told, kind) for told in time)
+        except ValueError:
+            none[place] = True
+    return values, nanos if nanos.any() else None, none
+
+
+def _number(text: str) -> float:
+    if "_" in text or not text.isascii():
+        raise ValueError(text)
+    return float(text)
+
+
+def _nanos(text: str, kind: Format) -> int:
+    """A time of the format, milliseconds in text and seconds in OpenMetrics; what is before 1970 becomes 1 ns after."""
+    seconds = _number(text) / (1000 if kind is Format.TEXT else 1)
+    if not abs(seconds) < _LATEST_SECONDS:
+        raise ValueError(text)
+    return max(1, round(seconds * 1e9) if kind is Format.OPENMETRICS else int(text) * 10**6)
