@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from collector.scrape.labels import LINE, Series, pairs_of, series_of
+from collector.scrape.answer import Format, ScrapeError
+from collector.scrape.labels import LINE, Labels, Series, pairs_of, series_of
 
 Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 Nanos: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
@@ -27,21 +27,6 @@ _LINES_PER_SERIES: Final = 8  # HELP, TYPE, UNIT, an empty line: more is no expo
 _LINES_MORE: Final = 1000
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LATEST_SECONDS: Final = 18e9  # what 64 bits of nanoseconds hold
-
-
-class ScrapeError(Exception):
-    """A scrape that failed as a whole; `reason` is the word it is counted under."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-class Format(Enum):
-    """The two formats, by the media type that announces them."""
-
-    TEXT = "text/plain"
-    OPENMETRICS = "application/openmetrics-text"
 
 
 @dataclass(frozen=True)
@@ -96,6 +81,7 @@ class Reader:
         self.series: dict[str, Series] = {}
         self._limits = limits
         self._ignored: set[str] = set()
+        self._labels: dict[str, Labels] = {}
 
     def read(self, body: bytes, kind: Format) -> Exposition:
         """Read one body.
@@ -130,7 +116,7 @@ class Reader:
 
     def _learned(self, text: str) -> Series | None:
         limits = self._limits
-        series = series_of(text)
+        series = series_of(text, self._labels)
         if (limits.only and not series.name.startswith(limits.only)) or series.name.startswith(limits.ignore):
             return None
         if len(series.labels) > limits.max_labels:
@@ -143,6 +129,8 @@ class Reader:
 
     def _forget(self, keys: list[str]) -> None:
         """What is no longer shown is not kept for ever."""
+        if len(self._labels) > 2 * len(keys) + 1000:
+            self._labels.clear()
         if len(self.series) > 2 * len(keys) + 1000:
             self.series = {key: self.series[key] for key in keys}
         if len(self._ignored) > self._limits.max_series:

@@ -7,8 +7,9 @@ then each keeps its own samples.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
 from collector.columns import MetricKind
 
@@ -24,8 +25,9 @@ class Part(Enum):
     CREATED = "created"
 
 
-class Family(NamedTuple):
-    """A metric as it is stored."""
+@dataclass(frozen=True, eq=False)
+class Family:
+    """A metric as it is stored. `Families` makes each once, so that they are compared by identity, which is quick."""
 
     name: str
     unit: str
@@ -66,6 +68,7 @@ class Families:
         self._types = types
         self._units = units
         self._known: dict[str, tuple[Family, Part]] = {}
+        self._made: dict[tuple[str, str], Family] = {}
 
     def of(self, name: str) -> tuple[Family, Part]:
         """The metric of a sample, and which part of it the sample is."""
@@ -107,4 +110,5 @@ class Families:
         return any(each not in {"histogram", "gaugehistogram", "summary"} for each in self._types.get(name, ()))
 
     def _family(self, name: str, declared: str, type_: str) -> Family:
-        return Family(name, self._units.get(declared, ""), *_STORED.get(type_, _GAUGE))
+        family = Family(name, self._units.get(declared, ""), *_STORED.get(type_, _GAUGE))
+        return self._made.setdefault((name, type_), family)

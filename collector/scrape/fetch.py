@@ -10,7 +10,6 @@ import base64
 import ipaddress
 import ssl
 import zlib
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
@@ -19,21 +18,13 @@ import httpx
 
 from collector.answers import RefusalError
 from collector.bodies import Budget, Share
-from collector.scrape.exposition import Format, ScrapeError
+from collector.scrape.answer import Format, ScrapeError, Shown
 from settings import ScrapeTarget
 
 ACCEPT: Final = "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 _REDIRECTS: Final = 3
 _SAID_CHARACTERS: Final = 200
 _REDIRECTION: Final = frozenset({301, 302, 303, 307, 308})
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What a target answered."""
-
-    body: bytes
-    format: Format
 
 
 class Fetch:

@@ -7,7 +7,8 @@ no text, however made, takes more than one pass.
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from itertools import chain
+from typing import Final, NamedTuple, TypeAlias
 
 _NAME: Final = r"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 _LABEL: Final = r"[a-zA-Z_][a-zA-Z0-9_]*+"
@@ -20,6 +21,8 @@ LINE: Final = re.compile(
     rf"[ \t]*+({_NAME}(?:[ \t]*+{_BRACES})?+|{_BRACES})[ \t]*+([^\s]++)(?:[ \t]++([-+0-9.eE]++))?+"
     rf"(?:[ \t]++\#[ \t]*+({_BRACES})[ \t]++([^\s]++)(?:[ \t]++([-+0-9.eE]++))?+)?+[ \t]*+"
 )
+# What nearly every exporter writes: no blanks, no escapes. Read in one call.
+_PLAIN_PAIR: Final = re.compile(rf'({_LABEL})="([^"\\\n]*+)"(?:,|\Z)')
 _PAIRS: Final = re.compile(rf"(?:{_PAIR})*+[ \t]*+")
 _ONE_PAIR: Final = re.compile(
     rf"({_LABEL})?+[ \t]*+({_QUOTED})?+[ \t]*+(?:=[ \t]*+({_QUOTED}))?+[ \t]*+(?:,|\Z)[ \t]*+"
@@ -28,15 +31,21 @@ _ESCAPE: Final = re.compile(r'\\([\\n"])')
 _ESCAPED: Final = {"\\": "\\", "n": "\n", '"': '"'}
 
 
+Labels: TypeAlias = tuple[tuple[str, str], ...]
+
+
 class Series(NamedTuple):
     """Name and labels of a sample. Labels stand in order; one without a value is no label, as in Prometheus."""
 
     name: str
-    labels: tuple[tuple[str, str], ...]
+    labels: Labels
 
 
-def series_of(text: str) -> Series:
+def series_of(text: str, known: dict[str, Labels] | None = None) -> Series:
     """Read what stands before the value: `name{label="value",...}`; the name may also be quoted, in the braces.
+
+    Args:
+        known: texts between braces that were read before; many series have the same. What is new is added.
 
     Raises:
         ValueError: it is nothing of the kind; the message is the reason under which the line is counted.
@@ -45,15 +54,33 @@ def series_of(text: str) -> Series:
     name = name.rstrip(" \t")
     if not brace:
         return Series(name, ())
-    labels = pairs_of(rest.rpartition("}")[0])
-    quoted = labels.pop("", None)
+    between = rest.rpartition("}")[0]
+    labels = known.get(between) if known else None
+    if labels is not None and name:
+        return Series(name, labels)
+    pairs = _plain_pairs(between) or pairs_of(between)
+    quoted = pairs.pop("", None)
     if quoted is not None:
         if name:
             raise ValueError("the name is there twice")
         name = quoted
     if not name:
         raise ValueError("there is no name")
-    return Series(name, tuple(sorted(pair for pair in labels.items() if pair[1])))
+    said = pairs.items() if all(pairs.values()) else [pair for pair in pairs.items() if pair[1]]
+    labels = tuple(sorted(said))
+    if known is not None and quoted is None:
+        known[between] = labels
+    return Series(name, labels)
+
+
+def _plain_pairs(text: str) -> dict[str, str] | None:
+    """The pairs, where each is written plainly and has a label of its own."""
+    found = _PLAIN_PAIR.findall(text)
+    length = sum(map(len, chain.from_iterable(found))) + 4 * len(found)
+    if not found or length != len(text) + (text[-1] != ","):
+        return None
+    pairs = dict(found)
+    return pairs if len(pairs) == len(found) else None
 
 
 def pairs_of(text: str) -> dict[str, str]:

@@ -19,14 +19,16 @@ from collector import series
 from collector.columns import ATTRIBUTES, METRIC_SCHEMA, RESOURCE_ATTRIBUTES, MetricKind
 from collector.scrape.exposition import Exposition
 from collector.scrape.families import Families, Family, Part
-from collector.scrape.labels import Series
+from collector.scrape.labels import Labels, Series
 
 Places: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
-Labels: TypeAlias = tuple[tuple[str, str], ...]
 
 SCOPE: Final = "andon.scrape"
+# Series that tell how a scrape went, with their units.
+SYNTHETIC: Final = {"up": "", "scrape_duration_seconds": "seconds", "scrape_samples_scraped": ""}
 TWICE: Final = "the series is there twice"
-_WORD_OF_PART: Final = {Part.BUCKET: "le", Part.QUANTILE: "quantile"}
+OURS: Final = "the series is one that the scraper makes itself"
+_WORD_OF_PART: Final[dict[Part, str]] = {Part.BUCKET: "le", Part.QUANTILE: "quantile"}
 
 
 @dataclass
@@ -124,16 +126,19 @@ class Origin:
             ),
             series.of_texts(pa.array(streams, pa.string())),
         )
-        counts = np.array([len(labels) for _, labels in rows], np.int64)
-        keys = pa.array([key for _, labels in rows for key, _ in labels], pa.string())
-        texts = pa.array([text for _, labels in rows for _, text in labels], pa.string())
+        sets = {labels: number for number, labels in enumerate(dict.fromkeys(labels for _, labels in rows))}
+        set_of = np.array([sets[labels] for _, labels in rows], np.int64)
+        counts = np.array([len(labels) for labels in sets], np.int64)
+        keys = pa.array([key for labels in sets for key, _ in labels], pa.string())
+        texts = pa.array([text for labels in sets for _, text in labels], pa.string())
         attributes = pa.MapArray.from_arrays(pa.array(_offsets(counts), pa.int32()), keys, texts)
+        pairs_series = series.of_text_pairs(keys, texts, counts)
         each, first = pa.array(of_row), pa.array(np.zeros(len(rows), np.int64))
         columns = {
             **{name: column.take(each) for name, column in told.items()},
             **{name: column.take(first) for name, column in self._columns.items()},
-            "series": pa.array(series.combined(family_series[of_row], series.of_text_pairs(keys, texts, counts))),
-            "attributes": attributes,
+            "series": pa.array(series.combined(family_series[of_row], pairs_series[set_of])),
+            "attributes": attributes.take(pa.array(set_of)),
         }
         names = [name for name in METRIC_SCHEMA.names if name in columns]
         return pa.table([columns[name] for name in names], schema=pa.schema([METRIC_SCHEMA.field(n) for n in names]))
@@ -151,7 +156,9 @@ def layout_of(exposition: Exposition, known: Mapping[str, Series], origin: Origi
     last: Family | None = None
     for place, key in enumerate(exposition.keys):
         sample = known[key]
-        if sample.name.endswith("_created"):
+        if sample.name in SYNTHETIC and not sample.labels:
+            found.refused[OURS] += 1
+        elif sample.name.endswith("_created"):
             starts.append((place, sample, last))
         else:
             last = found.add(place, sample)
@@ -179,19 +186,26 @@ class _Rows:
         self.rows: dict[tuple[Family, Labels], _Row] = {}
         self.refused: Counter[str] = Counter()
         self._families = families
+        self._numbers: dict[str, float | None] = {}
 
     def add(self, place: int, sample: Series) -> Family:
         """Sort one sample in; the metric it belongs to."""
         family, part = self._families.of(sample.name)
         labels, step = sample.labels, None
-        if part in _WORD_OF_PART:
-            word = _WORD_OF_PART[part]
-            step = _number(next((text for key, text in labels if key == word), None))
+        word = _WORD_OF_PART.get(part)
+        if word is not None:
+            text = ""
+            for number, (key, told) in enumerate(labels):
+                if key == word:
+                    text, labels = told, labels[:number] + labels[number + 1 :]
+                    break
+            step = self._number(text)
             if step is None:
                 self.refused[f"the label {word} is missing or no number"] += 1
                 return family
-            labels = tuple(pair for pair in labels if pair[0] != word)
-        row = self.rows.setdefault((family, labels), _Row())
+        row = self.rows.get((family, labels))
+        if row is None:
+            row = self.rows[family, labels] = _Row()
         if step is not None:
             taken = row.steps.setdefault(step, place)
         else:
@@ -202,6 +216,16 @@ class _Rows:
         if taken != place:
             self.refused[TWICE] += 1
         return family
+
+    def _number(self, text: str) -> float | None:
+        """A bound or quantile, which come again and again; None for what is none."""
+        if text not in self._numbers:
+            try:
+                number = math.nan if "_" in text else float(text)
+            except ValueError:
+                number = math.nan
+            self._numbers[text] = None if math.isnan(number) else number
+        return self._numbers[text]
 
     def add_start(self, place: int, sample: Series, before: Family | None) -> None:
         """Give a start to the row that it is the start of; where there is none, it is a gauge of its own."""
@@ -243,12 +267,3 @@ def _places(places: Any) -> Places:
 
 def _offsets(counts: Places) -> Places:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-
-
-def _number(text: str | None) -> float | None:
-    """A bound or quantile; None for what is none."""
-    try:
-        number = math.nan if text is None or "_" in text else float(text)
-    except ValueError:
-        return None
-    return None if math.isnan(number) else number

@@ -17,9 +17,8 @@ from collector.points import absent
 from collector.rows import EARLIEST_NANOS, TIME_FAULT, Decoded, Mask, out_of_time, without_faulty
 from collector.scrape.exposition import Exemplar, Exposition, Floats
 from collector.scrape.families import Family
-from collector.scrape.layout import Layout, Lists, Origin, Places
+from collector.scrape.layout import SYNTHETIC, Layout, Lists, Origin, Places
 
-SYNTHETIC: Final = {"up": "", "scrape_duration_seconds": "seconds", "scrape_samples_scraped": ""}
 _LARGEST_COUNT: Final = 2.0**63
 _TRACE: Final = ("trace_id", "traceID", "TraceID")
 _SPAN: Final = ("span_id", "spanID", "SpanID")

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from collector.bodies import Budget
 from collector.journal import Journal
+from collector.scrape.fetch import Fetch
 from collector.scrape.schedule import next_scrape, offset_of
 from collector.scrape.target import Target
 from settings import ScrapeTarget
@@ -30,7 +31,7 @@ class Scraping:
     def __init__(self, targets: Sequence[ScrapeTarget], journal: Journal) -> None:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="scrape-read")
         budget = Budget(max(MAX_IN_FLIGHT_BYTES, *(target.max_body_bytes for target in targets), 0))
-        self.targets = [Target(settings, journal, budget, self._readers) for settings in targets]
+        self.targets = [Target(settings, Fetch(settings, budget), journal, self._readers) for settings in targets]
         self._loop = asyncio.new_event_loop() if targets else None
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="scrape", daemon=True)

@@ -12,14 +12,13 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
-from collector.bodies import Budget
 from collector.journal import Journal
-from collector.scrape.exposition import Exposition, Limits, Reader, ScrapeError
-from collector.scrape.fetch import Fetch, Shown
+from collector.scrape.answer import ScrapeError, Shown
+from collector.scrape.exposition import Exposition, Limits, Reader
 from collector.scrape.layout import Layout, Origin, layout_of
 from collector.scrape.rows import ended, gaps, rows_of, synthetic, synthetic_identity
 from settings import ScrapeTarget
@@ -94,12 +93,24 @@ class Digest:
         return self._layout
 
 
+class Asks(Protocol):
+    """What gets the answer of a target: `collector.scrape.fetch.Fetch`."""
+
+    async def get(self) -> Shown:
+        """Ask once; raises ScrapeError."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
 class Target:
     """One target and its counts.
 
     Args:
+        fetch: asks the target.
         journal: takes the rows.
-        budget: of the bytes of all answers.
         workers: where answers are read, which takes the processor and not the loop.
         now_nanos: UTC now.
     """
@@ -107,15 +118,15 @@ class Target:
     def __init__(
         self,
         settings: ScrapeTarget,
+        fetch: Asks,
         journal: Journal,
-        budget: Budget,
         workers: Executor | None = None,
         now_nanos: Callable[[], int] = time.time_ns,
     ) -> None:
         self.settings = settings
         self.counts = TargetCounts()
         self._journal = journal
-        self._fetch = Fetch(settings, budget)
+        self._fetch = fetch
         self._workers = workers
         self._now_nanos = now_nanos
         self._digest = Digest(settings)
