@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -289,7 +290,7 @@ def _number(text: str) -> float:
 
 def _nanos(text: str, kind: Format) -> int:
     """A time of the format, milliseconds in text and seconds in OpenMetrics; what is before 1970 becomes 1 ns after."""
-    seconds = _number(text) / (1000 if kind is Format.TEXT else 1)
-    if not abs(seconds) < _LATEST_SECONDS:
+    units = 1000 if kind is Format.TEXT else 1
+    if not abs(_number(text)) / units < _LATEST_SECONDS:
         raise ValueError(text)
-    return max(1, round(seconds * 1e9) if kind is Format.OPENMETRICS else int(text) * 10**6)
+    return max(1, int(text) * 10**6 if kind is Format.TEXT else int(Decimal(text) * 10**9))

@@ -18,14 +18,14 @@ _PAIR: Final = rf"[ \t]*+(?:{_LABEL}[ \t]*+=[ \t]*+{_QUOTED}|{_QUOTED}(?:[ \t]*+
 
 # Groups: name and labels, value, time; and of an exemplar: labels, value, time.
 LINE: Final = re.compile(
-    rf"[ \t]*+({_NAME}(?:[ \t]*+{_BRACES})?+|{_BRACES})[ \t]*+([^\s]++)(?:[ \t]++([-+0-9.eE]++))?+"
+    rf"[ \t]*+({_NAME}(?:[ \t]*+{_BRACES})?+|{_BRACES})[ \t]*+([^\s{{][^\s]*+)(?:[ \t]++([-+0-9.eE]++))?+"
     rf"(?:[ \t]++\#[ \t]*+({_BRACES})[ \t]++([^\s]++)(?:[ \t]++([-+0-9.eE]++))?+)?+[ \t]*+"
 )
 # What nearly every exporter writes: no blanks, no escapes. Read in one call.
 _PLAIN_PAIR: Final = re.compile(rf'({_LABEL})="([^"\\\n]*+)"(?:,|\Z)')
 _PAIRS: Final = re.compile(rf"(?:{_PAIR})*+[ \t]*+")
 _ONE_PAIR: Final = re.compile(
-    rf"({_LABEL})?+[ \t]*+({_QUOTED})?+[ \t]*+(?:=[ \t]*+({_QUOTED}))?+[ \t]*+(?:,|\Z)[ \t]*+"
+    rf"[ \t]*+({_LABEL})?+[ \t]*+({_QUOTED})?+[ \t]*+(?:=[ \t]*+({_QUOTED}))?+[ \t]*+(?:,|\Z)[ \t]*+"
 )
 _ESCAPE: Final = re.compile(r'\\([\\n"])')
 _ESCAPED: Final = {"\\": "\\", "n": "\n", '"': '"'}
@@ -95,7 +95,7 @@ def pairs_of(text: str) -> dict[str, str]:
     at = 0
     while at < len(text):
         pair = _ONE_PAIR.match(text, at)
-        if pair is None or pair.end() == at:
+        if pair is None or pair.lastindex is None:
             break
         at = pair.end()
         label, quoted, value = pair.groups()

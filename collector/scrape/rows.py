@@ -120,15 +120,14 @@ def _counts(layout: Layout, values: Floats) -> tuple[pa.UInt64Array, Mask, pa.Li
     """Counts of histograms and summaries, which rows have buckets that cannot be, and the buckets, each for itself."""
     lists = layout.buckets
     upto = values[lists.samples]
-    below = np.concatenate([np.zeros(1), upto[:-1]])[: len(upto)]
-    first = lists.offsets[:-1][lists.offsets[:-1] < lists.offsets[1:]]
-    below[first] = 0
     bad = _no_counts(upto) | np.isnan(upto)
-    with np.errstate(invalid="ignore"):
-        bad |= upto < below
+    upto = np.where(bad, 0.0, upto)
+    below = np.concatenate([np.zeros(1), upto[:-1]])[: len(upto)]
+    below[lists.offsets[:-1][lists.offsets[:-1] < lists.offsets[1:]]] = 0
+    bad |= upto < below
     faulty = np.zeros(len(layout.value), dtype=bool)
     faulty[_row_of(lists)[bad]] = True
-    each = np.where(bad, 0, upto - np.where(bad, 0, below)).clip(0).astype(np.uint64)
+    each = np.maximum(upto - below, 0).astype(np.uint64)
     counted = _at(values, layout.count)
     unknown = np.isnan(counted) | _no_counts(counted)
     count = pa.array(np.where(unknown, 0, counted).astype(np.uint64), mask=unknown)
