@@ -10,6 +10,7 @@ import base64
 import ipaddress
 import ssl
 import zlib
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Final
 
@@ -19,7 +20,7 @@ import httpx
 from collector.answers import RefusalError
 from collector.bodies import Budget, Share
 from collector.scrape.answer import Format, ScrapeError, Shown
-from settings import ScrapeTarget
+from settings import ScrapeTarget, SettingsError
 
 ACCEPT: Final = "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 _REDIRECTS: Final = 3
@@ -33,6 +34,9 @@ class Fetch:
     Args:
         target: its settings.
         budget: the bytes that the answers of all targets may hold at once.
+
+    Raises:
+        SettingsError: its ca_file holds no certificates.
     """
 
     def __init__(self, target: ScrapeTarget, budget: Budget) -> None:
@@ -45,6 +49,7 @@ class Fetch:
             "X-Prometheus-Scrape-Timeout-Seconds": f"{target.deadline_seconds:g}",
             **_authorization(target),
         }
+        self._trust = _trust(target)
         self._client: httpx.AsyncClient | None = None
 
     async def get(self) -> Shown:
@@ -105,8 +110,8 @@ class Fetch:
             body += plain
             if max(len(body), wire) > limit:
                 raise ScrapeError("too_large", f"the answer is larger than max_body_bytes = {limit}")
-        if gzip is not None and not gzip.eof:
-            raise ScrapeError("gzip", "the gzip answer is cut short")
+        if gzip is not None and (not gzip.eof or gzip.unused_data):
+            raise ScrapeError("gzip", "the answer is not one whole gzip member")
         return bytes(body)
 
     def _elsewhere(self, url: httpx.URL, answer: httpx.Response) -> httpx.URL:
@@ -120,9 +125,8 @@ class Fetch:
 
     def _opened(self) -> httpx.AsyncClient:
         target = self._target
-        trust = ssl.create_default_context(cafile=str(target.ca_file or certifi.where()))
         return httpx.AsyncClient(
-            verify=trust,
+            verify=self._trust,
             # A proxy from the environment is for the world outside.
             trust_env=not _is_loopback(target.url.host or ""),
             follow_redirects=False,
@@ -130,6 +134,22 @@ class Fetch:
             # Between two scrapes most servers close the connection; a new one cannot be found closed.
             limits=httpx.Limits(max_keepalive_connections=0),
         )
+
+
+def _trust(target: ScrapeTarget) -> ssl.SSLContext:
+    try:
+        return _trusting(str(target.ca_file or certifi.where()))
+    except OSError as error:
+        place = f"[[collector.scrape]] {target.name!r}"
+        raise SettingsError(
+            f"{place}: ca_file = {str(target.ca_file)!r} holds no certificates in PEM: {error}"
+        ) from None
+
+
+@lru_cache
+def _trusting(file: str) -> ssl.SSLContext:
+    # Reading all certificates takes a tenth of a second, too long for the loop and for each target.
+    return ssl.create_default_context(cafile=file)
 
 
 def _authorization(target: ScrapeTarget) -> dict[str, str]:

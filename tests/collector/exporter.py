@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -33,7 +34,7 @@ class Exporter:
     def __init__(self, body: str = "") -> None:
         self.body = body
         self.content_type = TEXT
-        self.handle: Callable[[BaseHTTPRequestHandler], None] = self._show
+        self.handle: Callable[[BaseHTTPRequestHandler], None] = self.show
         self.requests: list[Mapping[str, str]] = []
         self.paths: list[str] = []
         exporter = self
@@ -56,6 +57,13 @@ class Exporter:
         self.url = f"http://127.0.0.1:{self.port}/metrics"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
+    def encrypt(self, certificate: Path, key: Path) -> None:
+        """Speak TLS from now on; call it before the first request."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = self.url.replace("http://", "https://")
+
     def __enter__(self) -> Exporter:
         self._thread.start()
         return self
@@ -68,7 +76,7 @@ class Exporter:
         self._server.shutdown()
         self._server.server_close()
 
-    def _show(self, handler: BaseHTTPRequestHandler) -> None:
+    def show(self, handler: BaseHTTPRequestHandler) -> None:
         packed = gzip.compress(self.body.encode())
         handler.send_response(200)
         handler.send_header("Content-Type", self.content_type)
@@ -81,9 +89,9 @@ class Exporter:
 class NotingJournal(Journal):
     """A journal that also notes what it has put on disk."""
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self.noted: list[pa.Table] = []
-        super().__init__(folder, METRIC_SCHEMA, seal_seconds=3600, seal_bytes=2**30, max_bytes=max_bytes)
+        super().__init__(folder, METRIC_SCHEMA, seal_seconds=3600, seal_bytes=2**30, max_bytes=2**30)
 
     def append(self, rows: pa.Table) -> Future[None]:
         done = super().append(rows)
@@ -94,11 +102,11 @@ class NotingJournal(Journal):
 class Scraped:
     """A target on a journal of its own, scraped by hand, one second after the other."""
 
-    def __init__(self, folder: Path, url: str, max_bytes: int = 2**30, **settings: Any) -> None:
+    def __init__(self, folder: Path, url: str, budget_bytes: int = 2**30, **settings: Any) -> None:
         self.settings = ScrapeTarget(name="job", url=url, **settings)
-        self.journal = NotingJournal(folder, max_bytes)
+        self.journal = NotingJournal(folder)
         self.now = NOW
-        fetch = Fetch(self.settings, Budget(2**30))
+        fetch = Fetch(self.settings, Budget(budget_bytes))
         self.target = Target(self.settings, fetch, self.journal, now_nanos=lambda: self.now)
 
     def scrape(self) -> list[dict[str, Any]]:
