@@ -9,17 +9,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import numpy as np
 
 from collector.scrape.answer import Format, ScrapeError
 from collector.scrape.labels import LINE, Labels, Series, pairs_of, series_of
-
-Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
-Nanos: TypeAlias = np.ndarray[Any, np.dtype[np.uint64]]
-Bools: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
+from collector.scrape.numbers import Floats, Nanos, nanos_of, number_of, numbers_of
 
 TYPES: Final = frozenset(
     ("counter", "gauge", "histogram", "summary", "untyped", "unknown", "info", "stateset", "gaugehistogram")
@@ -27,7 +23,6 @@ TYPES: Final = frozenset(
 _LINES_PER_SERIES: Final = 8  # HELP, TYPE, UNIT, an empty line: more is no exposition
 _LINES_MORE: Final = 1000
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_LATEST_SECONDS: Final = 18e9  # what 64 bits of nanoseconds hold
 
 
 @dataclass(frozen=True)
@@ -83,6 +78,7 @@ class Reader:
         self._limits = limits
         self._ignored: set[str] = set()
         self._labels: dict[str, Labels] = {}
+        self._names: set[str] = set()
 
     def read(self, body: bytes, kind: Format) -> Exposition:
         """Read one body.
@@ -91,10 +87,11 @@ class Reader:
             ScrapeError: it holds too much, ends before its end, or nothing in it can be read.
         """
         found = _Found(self, self._limits, kind)
-        found.read(_lines(body, self._limits, found.refused))
-        exposition = found.exposition()
-        self._forget(exposition.keys)
-        return exposition
+        try:
+            found.read(_lines(body, self._limits, found.refused))
+            return found.exposition()
+        finally:
+            self._forget(found.keys)
 
     def series_at(self, text: str) -> Series | None:
         """What a key means; None for a name that is not wanted.
@@ -111,6 +108,15 @@ class Reader:
             self.series[text] = series
         return series
 
+    def is_alike(self, text: str) -> bool:
+        """Whether a key is made of a name and of labels that are known, though not yet together; then it is known."""
+        name, _, rest = text.partition("{")
+        labels = self._labels.get(rest[:-1]) if name in self._names else None
+        if labels is None or max(len(labels) - self._limits.max_labels, len(text) - self._limits.max_label_bytes) > 0:
+            return False
+        self.series[text] = Series(name, labels)
+        return True
+
     def is_ignored(self, text: str) -> bool:
         """Whether a key is known and not wanted."""
         return text in self._ignored
@@ -126,12 +132,15 @@ class Reader:
             len(part.encode()) > limits.max_label_bytes for pair in ((series.name, ""), *series.labels) for part in pair
         ):
             raise ValueError("a name or label value is longer than max_label_bytes")
+        self._names.add(series.name)
         return series
 
     def _forget(self, keys: list[str]) -> None:
         """What is no longer shown is not kept for ever."""
         if len(self._labels) > 2 * len(keys) + 1000:
             self._labels.clear()
+        if len(self._names) > 2 * len(keys) + 1000:
+            self._names.clear()
         if len(self.series) > 2 * len(keys) + 1000:
             self.series = {key: self.series[key] for key in keys}
         if len(self._ignored) > self._limits.max_series:
@@ -146,7 +155,7 @@ class _Found:
         self._reader = reader
         self._limits = limits
         self._kind = kind
-        self._keys: list[str] = []
+        self.keys: list[str] = []
         self._texts: list[str] = []
         self._exemplars: list[Exemplar] = []
         self._types: dict[str, tuple[str, ...]] = {}
@@ -154,7 +163,8 @@ class _Found:
 
     def read(self, lines: list[str]) -> None:
         """Take the lines apart; a line whose name and labels are known needs no more than two slices."""
-        known, keys, texts = self._reader.series, self._keys, self._texts
+        known, keys, texts = self._reader.series, self.keys, self._texts
+        alike, most = self._reader.is_alike, self._limits.max_series
         for number, line in enumerate(lines):
             if not line:
                 continue
@@ -170,7 +180,7 @@ class _Found:
             else:
                 key, _, text = line.partition(" ")
             # With an exemplar the last brace is the exemplar's, and the text up to it is no key.
-            if key in known:
+            if key in known or (len(keys) < most and alike(key)):
                 keys.append(key)
                 texts.append(text)
             elif not self._reader.is_ignored(key):
@@ -180,10 +190,10 @@ class _Found:
 
     def exposition(self) -> Exposition:
         """Everything that was found, as numbers."""
-        if len(self._keys) > self._limits.max_series:
+        if len(self.keys) > self._limits.max_series:
             raise self._too_many()
-        values, nanos, bad = _numbers(self._texts, self._kind)
-        keys, exemplars = self._keys, self._exemplars
+        values, nanos, bad = numbers_of(self._texts, self._kind)
+        keys, exemplars = self.keys, self._exemplars
         if bad.any():
             self.refused["the value or time is not a number"] += int(bad.sum())
             place = np.cumsum(~bad) - 1
@@ -207,15 +217,15 @@ class _Found:
         except ValueError as error:
             self.refused[str(error)] += 1
             return
-        if len(self._keys) >= self._limits.max_series:
+        if len(self.keys) >= self._limits.max_series:
             raise self._too_many()
-        self._keys.append(key)
+        self.keys.append(key)
         self._texts.append(f"{value} {time}" if time else value)
         if labels:
             try:
-                nanos = _nanos(exemplar_time, self._kind) if exemplar_time else 0
+                nanos = nanos_of(exemplar_time, self._kind) if exemplar_time else 0
                 pairs = pairs_of(labels[1:-1])
-                self._exemplars.append(Exemplar(len(self._keys) - 1, pairs, _number(exemplar_value), nanos))
+                self._exemplars.append(Exemplar(len(self.keys) - 1, pairs, number_of(exemplar_value), nanos))
             except ValueError:
                 self.refused["the exemplar is malformed"] += 1
 
@@ -258,39 +268,3 @@ def _lines(body: bytes, limits: Limits, refused: Counter[str]) -> list[str]:
         refused["the line is not UTF-8"] += len(lines) - len(good)
         return good
     return (text.replace("\r\n", "\n") if "\r" in text else text).split("\n")
-
-
-def _numbers(texts: list[str], kind: Format) -> tuple[Floats, Nanos | None, Bools]:
-    """Values, times where any is told, and which of the texts are none."""
-    none = np.zeros(len(texts), dtype=bool)
-    try:
-        # What Python takes for a number is more than the formats do: underscores, and digits of other scripts.
-        joined = "".join(texts)
-        if "_" not in joined and joined.isascii():
-            return np.array(list(map(float, texts)), np.float64), None, none
-    except ValueError:
-        pass
-    values, nanos = np.zeros(len(texts)), np.zeros(len(texts), np.uint64)
-    for place, text in enumerate(texts):
-        value, *time = text.split() or [""]
-        try:
-            values[place] = _number(value)
-            if time:
-                (nanos[place],) = (_nanos(told, kind) for told in time)
-        except ValueError:
-            none[place] = True
-    return values, nanos if nanos.any() else None, none
-
-
-def _number(text: str) -> float:
-    if "_" in text or not text.isascii():
-        raise ValueError(text)
-    return float(text)
-
-
-def _nanos(text: str, kind: Format) -> int:
-    """A time of the format, milliseconds in text and seconds in OpenMetrics; what is before 1970 becomes 1 ns after."""
-    units = 1000 if kind is Format.TEXT else 1
-    if not abs(_number(text)) / units < _LATEST_SECONDS:
-        raise ValueError(text)
-    return max(1, int(text) * 10**6 if kind is Format.TEXT else int(Decimal(text) * 10**9))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -31,15 +31,16 @@ OURS: Final = "the series is one that the scraper makes itself"
 _WORD_OF_PART: Final[dict[Part, str]] = {Part.BUCKET: "le", Part.QUANTILE: "quantile"}
 
 
-@dataclass
+@dataclass(slots=True)
 class _Row:
-    """Where the samples of one row stand; -1 for none."""
+    """Where the samples of one row stand, the first of them, and each by what it tells; -1 for none."""
 
+    first: int
     value: int = -1
     sum: int = -1
     count: int = -1
     created: int = -1
-    steps: dict[float, int] = field(default_factory=dict)  # bound or quantile -> sample
+    steps: dict[float, int] | None = None  # bound or quantile -> sample
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Layout:
     Attributes:
         identity: every column that says which series a row is.
         value, sum, count, created: for each row the place of the sample that tells it, -1 for none.
-        any_sample: for each row the place of one of its samples, whose time is the row's.
+        first: for each row the place of its first sample, whose time is the row's.
         buckets, quantiles: what lists hold.
         refused: samples that belong to no row, by reason.
     """
@@ -74,7 +75,7 @@ class Layout:
     sum: Places
     count: Places
     created: Places
-    any_sample: Places
+    first: Places
     buckets: Lists
     quantiles: Lists
     refused: Counter[str]
@@ -172,7 +173,7 @@ def layout_of(exposition: Exposition, known: Mapping[str, Series], origin: Origi
         sum=_places(row.sum for row in rows.values()),
         count=_places(row.count for row in rows.values()),
         created=_places(row.created for row in rows.values()),
-        any_sample=_places(max(row.value, row.count, row.sum, *row.steps.values(), -1) for row in rows.values()),
+        first=_places(row.first for row in rows.values()),
         buckets=_lists(rows, MetricKind.HISTOGRAM),
         quantiles=_lists(rows, MetricKind.SUMMARY),
         refused=found.refused,
@@ -205,8 +206,9 @@ class _Rows:
                 return family
         row = self.rows.get((family, labels))
         if row is None:
-            row = self.rows[family, labels] = _Row()
+            row = self.rows[family, labels] = _Row(place)
         if step is not None:
+            row.steps = {} if row.steps is None else row.steps
             taken = row.steps.setdefault(step, place)
         else:
             taken = getattr(row, part.value)
@@ -242,7 +244,7 @@ class _Rows:
         """Bring every histogram to its last bucket; one that has none, or no count either, is no histogram."""
         for (family, labels), row in list(self.rows.items()):
             if family.kind is MetricKind.HISTOGRAM:
-                row.steps.setdefault(math.inf, row.count)
+                row.steps = {math.inf: row.count} | (row.steps or {})
                 if row.steps[math.inf] < 0:
                     self.refused['a histogram without a bucket le="+Inf" and without a count'] += 1
                     del self.rows[family, labels]
@@ -252,7 +254,9 @@ class _Rows:
 
 def _lists(rows: Mapping[tuple[Family, Labels], _Row], kind: MetricKind) -> Lists:
     """Bounds and buckets of histograms, quantiles of summaries; of other rows nothing."""
-    steps = [sorted(row.steps.items()) if family.kind is kind else [] for (family, _), row in rows.items()]
+    steps = [
+        sorted(row.steps.items()) if row.steps and family.kind is kind else [] for (family, _), row in rows.items()
+    ]
     known = [[step for step, _ in each if kind is MetricKind.SUMMARY or step < math.inf] for each in steps]
     return Lists(
         known=pa.array(known, pa.list_(pa.float64())),

@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 from collector.columns import METRIC_SCHEMA, NO_RECORDED_VALUE, SPAN_ID, TIME, TRACE_ID, VALUE_COLUMNS, MetricKind
 from collector.points import absent
 from collector.rows import EARLIEST_NANOS, TIME_FAULT, Decoded, Mask, out_of_time, without_faulty
-from collector.scrape.exposition import Exemplar, Exposition, Floats
+from collector.scrape.exposition import Exemplar, Exposition
 from collector.scrape.families import Family
 from collector.scrape.layout import SYNTHETIC, Layout, Lists, Origin, Places
+from collector.scrape.numbers import Floats
 
 _LARGEST_COUNT: Final = 2.0**63
 _TRACE: Final = ("trace_id", "traceID", "TraceID")
@@ -34,7 +35,7 @@ def rows_of(layout: Layout, shown: Exposition, now_nanos: int) -> Decoded:
     count, buckets_fault, buckets = _counts(layout, shown.values)
     told = np.full(len(layout.value), now_nanos, np.uint64)
     if shown.nanos is not None:
-        nanos = shown.nanos[layout.any_sample]
+        nanos = shown.nanos[layout.first]
         told = np.where(nanos > 0, nanos, told)
     times = pa.array(told)
     columns = {

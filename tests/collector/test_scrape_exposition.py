@@ -168,6 +168,29 @@ def test_a_reader_forgets_series_that_are_no_longer_shown() -> None:
     assert len(reader.series) <= 3 * 1000
 
 
+def test_a_reader_also_forgets_what_it_read_of_scrapes_that_failed() -> None:
+    reader = Reader(Limits(max_series=1000))
+    for generation in range(8):
+        lines = [f'a{{pod="{generation}-{number}"}} 1' for number in range(1100)]
+        with pytest.raises(ScrapeError):
+            reader.read("\n".join(lines).encode(), Format.TEXT)
+    assert len(reader.series) <= 4 * 1000
+
+
+def test_a_known_name_with_known_labels_needs_no_second_look_and_means_the_same() -> None:
+    body = b'a{x="1"} 1\nb{x="1"} 2\na{x="2",} 3\nb{x="2",} 4\nb{x="1"} 5 # {x="1"} 6\n# EOF'
+    reader = Reader()
+    read = reader.read(body, Format.OPENMETRICS)
+    assert [reader.series[key] for key in read.keys] == [
+        Series("a", (("x", "1"),)),
+        Series("b", (("x", "1"),)),
+        Series("a", (("x", "2"),)),
+        Series("b", (("x", "2"),)),
+        Series("b", (("x", "1"),)),
+    ]
+    assert (read.values.tolist(), len(read.exemplars)) == ([1, 2, 3, 4, 5], 1)
+
+
 @pytest.mark.parametrize(
     "hostile", ["{" * 100_000, '{"' * 50_000, 'a{b="' + "\\" * 99_999, "a" + " " * 99_999, "\0" * 9]
 )
