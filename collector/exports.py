@@ -21,6 +21,8 @@ from collector.metrics import decode_metrics
 from collector.observations import decode_logs
 from collector.rows import Decoder
 
+_LENGTH_DELIMITED = 2  # the wire type of a message within a message
+
 
 @dataclass(frozen=True)
 class Export:
@@ -38,6 +40,18 @@ class Export:
         """The gRPC method, as it is called."""
         (service,) = self.request.DESCRIPTOR.file.services_by_name.values()
         return f"/{service.full_name}/Export"
+
+    def is_foreign(self, body: bytes, message: bytes) -> bool:
+        """Whether a body, whose protobuf bytes are `message`, says something but not what this export is about.
+
+        A message of another kind can be read as one without items: protobuf does not say what it holds.
+        """
+        (field,) = self.request.DESCRIPTOR.fields
+        if message:
+            first: int = field.number << 3 | _LENGTH_DELIMITED
+            return message[0] != first
+        said = b"".join(body.split())
+        return said not in {b"", b"{}"} and not any(name.encode() in said for name in (field.name, field.json_name))
 
 
 EXPORTS = (

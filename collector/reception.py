@@ -25,8 +25,6 @@ from collector.journal import Journal
 from collector.otlp_json import protobuf_of
 from collector.rows import Decoded, of_project
 
-_FEW_BYTES = 64
-
 
 @dataclass
 class ReceiverCounts:
@@ -100,15 +98,13 @@ class Reception:
 
 def _decode(export: Export, body: bytes, is_json: bool) -> Decoded:
     try:
-        decoded = export.decode(protobuf_of(body, export.request) if is_json else body, time.time_ns())
+        message = protobuf_of(body, export.request) if is_json else body
+        decoded = export.decode(message, time.time_ns())
     except TooManyElementsError as error:
         raise RefusalError(413, "too_many_elements", str(error)) from None
     except UndecodableError as error:
         encoding = "JSON" if is_json else "protobuf"
         raise RefusalError(400, "undecodable", f"the body is not OTLP {encoding}: {error}") from None
-    if body and not decoded.items and b"".join(body[:_FEW_BYTES].split()) != b"{}":
-        # Protobuf does not say what it holds: that of another message can look like one without items.
-        return replace(
-            decoded, refused={f"the body holds nothing that {export.path} takes; is it of another signal?": 0}
-        )
+    if not decoded.items and export.is_foreign(body, message):
+        return replace(decoded, refused={f"the body holds nothing that {export.path} takes; is it of another kind?": 0})
     return decoded
