@@ -7,6 +7,7 @@ the body is made. A body that is too small to hold too much is not counted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -37,28 +38,28 @@ class Census:
         self._handler = self._pool.get_for_message(skeleton.root)
         self._attribute_fields = skeleton.attribute_fields
 
-    def check(self, body: bytes) -> None:
-        """Refuse a request with too many elements.
+    def check(self, requests: Sequence[bytes]) -> None:
+        """Refuse requests with too many elements.
 
         Raises:
-            TooManyElementsError: it holds more than `MOST_ITEMS` items or `MOST_ATTRIBUTES` attributes.
+            TooManyElementsError: they hold more than `MOST_ITEMS` items or `MOST_ATTRIBUTES` attributes.
             ValueError: the bytes are not such a message.
         """
-        if len(body) // _LEAST_BYTES <= MOST_ITEMS:
+        if sum(map(len, requests)) // _LEAST_BYTES <= MOST_ITEMS:
             return
-        items, attributes = self.count(body)
+        items, attributes = self.count(requests)
         for found, most, what in ((items, MOST_ITEMS, "items"), (attributes, MOST_ATTRIBUTES, "attributes")):
             if found > most:
                 raise TooManyElementsError(f"the request holds {found} {what}, at most {most} are taken in one")
 
-    def count(self, body: bytes) -> tuple[int, int]:
+    def count(self, requests: Sequence[bytes]) -> tuple[int, int]:
         """Items (resources, scopes, spans, events, points, exemplars and so on), and attributes with the elements of
         those that are lists.
 
         Raises:
             ValueError: the bytes are not such a message.
         """
-        batch = self._handler.list_to_record_batch([body])
+        batch = self._handler.list_to_record_batch(list(requests))
         items = attributes = 0
         waiting: list[tuple[pa.Array, bool]] = [
             (column, name in self._attribute_fields)

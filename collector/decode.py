@@ -21,6 +21,7 @@ from collector.columns import (
 )
 from collector.envelope import Envelope, resource_columns, scope_columns, whole
 from collector.rows import (
+    Bodies,
     Decoded,
     Mask,
     as_code,
@@ -36,17 +37,17 @@ _traces = Envelope(ExportTraceServiceRequest.DESCRIPTOR, "resource_spans", "scop
 
 
 @whole
-def decode_traces(body: bytes, now_nanos: int) -> Decoded:
+def decode_traces(bodies: Bodies, now_nanos: int) -> Decoded:
     """Decode one ExportTraceServiceRequest into rows of `SPAN_SCHEMA`.
 
     Args:
-        body: protobuf bytes.
+        bodies: protobuf bytes of a request, or of several.
         now_nanos: UTC now; spans that end more than a day later are refused.
 
     Raises:
         UndecodableError: the bytes are not such a message.
     """
-    opened = _traces.open(body)
+    opened = _traces.open(bodies)
     spans = opened.items
     if not len(spans):
         return Decoded(SPAN_SCHEMA.empty_table())

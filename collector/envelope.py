@@ -18,11 +18,15 @@ from ptars import HandlerPool
 from collector.attributes import KeyValues, columns_of
 from collector.census import Census
 from collector.columns import RESOURCE_ATTRIBUTES
-from collector.rows import Decoded, Decoder
+from collector.rows import Bodies, Decoded, Decoder
 
 
 class UndecodableError(ValueError):
     """The body is not the protobuf message that its path promises."""
+
+
+class HoldsNothingError(ValueError):
+    """One of several requests holds no resource: what it is shows when it is opened alone."""
 
 
 @dataclass(frozen=True)
@@ -51,22 +55,25 @@ class Envelope:
         self._pool = HandlerPool([request.file])
         self._handler = self._pool.get_for_message(request)
 
-    def open(self, body: bytes) -> Opened:
-        """Open one request.
+    def open(self, bodies: Bodies) -> Opened:
+        """Open one request, or several as if they were one.
 
         Raises:
-            UndecodableError: the bytes are not such a message.
-            TooManyElementsError: it holds more elements than one request may.
+            UndecodableError: the bytes are not such messages.
+            TooManyElementsError: they hold more elements than one request may.
         """
         try:
-            self._census.check(body)
-            batch = self._handler.list_to_record_batch([body])
+            requests = [bodies] if isinstance(bodies, bytes) else list(bodies)
+            self._census.check(requests)
+            batch = self._handler.list_to_record_batch(requests)
         except ValueError as error:
             raise UndecodableError(str(error)) from None
         per_resource = batch.column(self._path[0]).flatten()
         scope_lists = per_resource.field(self._path[1])
         per_scope = scope_lists.flatten()
         item_lists = per_scope.field(self._path[2])
+        if len(requests) > 1 and pc.min(pc.list_value_length(batch.column(self._path[0]))).as_py() == 0:
+            raise HoldsNothingError("one of several requests holds nothing")
         scope_of = pc.list_parent_indices(item_lists)
         pairs = KeyValues(per_resource.field("resource").field("attributes"))
         resources = columns_of(pairs, RESOURCE_ATTRIBUTES)
@@ -85,9 +92,9 @@ def whole(decode: Decoder) -> Decoder:
     """Nested values are opened late; a fault in one makes the whole body undecodable, as the official classes say."""
 
     @wraps(decode)
-    def decoded(body: bytes, now_nanos: int) -> Decoded:
+    def decoded(bodies: Bodies, now_nanos: int) -> Decoded:
         try:
-            return decode(body, now_nanos)
+            return decode(bodies, now_nanos)
         except (DecodeError, RecursionError) as error:
             raise UndecodableError(f"a nested value: {error}") from None
 

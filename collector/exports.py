@@ -4,6 +4,7 @@ rows are stored."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
@@ -46,12 +47,20 @@ class Export:
 
         A message of another kind can be read as one without items: protobuf does not say what it holds.
         """
-        (field,) = self.request.DESCRIPTOR.fields
         if message:
-            first: int = field.number << 3 | _LENGTH_DELIMITED
-            return message[0] != first
+            return message[0] != self._first_byte
         said = b"".join(body.split())
-        return said not in {b"", b"{}"} and not any(name.encode() in said for name in (field.name, field.json_name))
+        return said not in {b"", b"{}"} and not any(name in said for name in self._names)
+
+    @cached_property
+    def _first_byte(self) -> int:
+        (field,) = self.request.DESCRIPTOR.fields
+        return int(field.number << 3 | _LENGTH_DELIMITED)
+
+    @cached_property
+    def _names(self) -> tuple[bytes, ...]:
+        (field,) = self.request.DESCRIPTOR.fields
+        return field.name.encode(), field.json_name.encode()
 
 
 EXPORTS = (

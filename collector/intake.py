@@ -17,6 +17,8 @@ from settings import Settings, is_loopback
 from store.control import ControlStore
 from store.telemetry import TelemetryStore
 
+STOP_SECONDS = 20.0  # how long a stopping server still writes to the store; the journal keeps the rest
+
 _SCHEMAS = {
     "spans": SPAN_SCHEMA,
     "observations": OBSERVATION_SCHEMA,
@@ -47,7 +49,7 @@ class Intake:
                 on_sealed=lambda table=table: self._writers[table].wake(),  # type: ignore[misc]
             )
             self._journals[table] = journal
-            self._writers[table] = Writer(journal, store, table)
+            self._writers[table] = Writer(journal, store, table, on_return=self._store_returned)
         self._reception = Reception(
             self._journals,
             max_body_bytes=limits.max_body_bytes,
@@ -68,7 +70,13 @@ class Intake:
         for journal in self._journals.values():
             journal.close()
         for writer in self._writers.values():
-            writer.stop()
+            writer.stop(STOP_SECONDS)
+        for writer in self._writers.values():
+            writer.join()
+
+    def _store_returned(self) -> None:
+        for writer in self._writers.values():
+            writer.store_returned()
 
     @property
     def alive(self) -> bool:
@@ -86,6 +94,8 @@ class Intake:
         counts = self._reception.counts
         report: dict[str, Any] = {
             "requests_total": counts.requests,
+            "duplicate_requests_total": counts.duplicate_requests,
+            "forgotten_requests_total": sum(journal.seen.forgotten_early for journal in self._journals.values()),
             **{f"accepted_{table}_total": counts.accepted[table] for table in _SCHEMAS},
             "refused_items_total": counts.refused_items.total(),
             "refused_requests_total": counts.refused_requests.total(),
@@ -98,12 +108,14 @@ class Intake:
                 "bytes": state.bytes,
                 "segments": state.segments,
                 "oldest_age_seconds": state.oldest_age_seconds,
+                "quarantined_segments": state.quarantined,
             }
             report[f"writer_{table}"] = {
                 "rows_total": written.rows,
                 "segments_total": written.segments,
                 "failed_inserts_total": written.failed_inserts,
                 "quarantined_total": written.quarantined,
+                "set_aside_total": written.set_aside,
                 "last_error": written.last_error,
             }
         return report

@@ -18,7 +18,7 @@ from collector.attributes import KeyValues
 from collector.columns import METRIC_SCHEMA, TEMPORALITIES, MetricKind
 from collector.envelope import Envelope, Opened, resource_columns, scope_columns, whole
 from collector.points import faults_of, values_of
-from collector.rows import Decoded, Mask, as_time, mask, out_of_time, without_faulty
+from collector.rows import Bodies, Decoded, Mask, as_time, mask, out_of_time, without_faulty
 
 _metrics = Envelope(ExportMetricsServiceRequest.DESCRIPTOR, "resource_metrics", "scope_metrics", "metrics")
 
@@ -26,18 +26,18 @@ _WITH_TEMPORALITY = {MetricKind.SUM, MetricKind.HISTOGRAM, MetricKind.EXPONENTIA
 
 
 @whole
-def decode_metrics(body: bytes, now_nanos: int) -> Decoded:
+def decode_metrics(bodies: Bodies, now_nanos: int) -> Decoded:
     """Decode one ExportMetricsServiceRequest into rows of `METRIC_SCHEMA`, kind by kind.
 
     Args:
-        body: protobuf bytes.
+        bodies: protobuf bytes of a request, or of several.
         now_nanos: UTC now; points more than a day later are refused.
 
     Raises:
         UndecodableError: the bytes are not such a message.
         TooManyElementsError: it holds more than one request may.
     """
-    opened = _metrics.open(body)
+    opened = _metrics.open(bodies)
     shared, identity = _shared(opened), _identity(opened)
     tables, refused = [METRIC_SCHEMA.empty_table()], Counter[str]()
     for kind in MetricKind:

@@ -17,8 +17,8 @@ from collector.attributes import KeyValues, columns_of
 from collector.columns import OBSERVATION_ATTRIBUTES, OBSERVATION_EVENT, OBSERVATION_SCHEMA, OBSERVATIONS_EVENT
 from collector.envelope import Envelope, whole
 from collector.packed import read_packed
-from collector.records import decode_records
-from collector.rows import TIME_FAULT, Decoded, counted, exactly, mask, out_of_time
+from collector.records import RECORDS_TABLE, decode_records
+from collector.rows import TIME_FAULT, Bodies, Decoded, counted, exactly, mask, out_of_time
 from collector.signals import (
     BAD_WEIGHT,
     Heads,
@@ -35,7 +35,7 @@ _logs = Envelope(ExportLogsServiceRequest.DESCRIPTOR, "resource_logs", "scope_lo
 
 
 @whole
-def decode_logs(body: bytes, now_nanos: int) -> Decoded:
+def decode_logs(bodies: Bodies, now_nanos: int) -> Decoded:
     """Decode one ExportLogsServiceRequest into rows of `OBSERVATION_SCHEMA`, one per observed signal.
 
     Records other than `andon.observation` and `andon.observations` come beside, as rows of `logs`.
@@ -43,7 +43,7 @@ def decode_logs(body: bytes, now_nanos: int) -> Decoded:
     Raises:
         UndecodableError: the bytes are not such a message.
     """
-    opened = _logs.open(body)
+    opened = _logs.open(bodies)
     records = opened.items
     if not len(records):
         return Decoded(OBSERVATION_SCHEMA.empty_table())
@@ -73,7 +73,7 @@ def decode_logs(body: bytes, now_nanos: int) -> Decoded:
             table, faults = read(heads.take(where), records.field("attributes").take(pa.array(where)))
             tables.append(table)
             refused += Counter(faults)
-    return Decoded(pa.concat_tables(tables), dict(refused), {"logs": others.rows})
+    return Decoded(pa.concat_tables(tables), dict(refused), {RECORDS_TABLE: others.rows}, others.undated)
 
 
 def _read_rows(heads: Heads, attributes: pa.ListArray) -> tuple[pa.Table, dict[str, int]]:

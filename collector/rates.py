@@ -7,6 +7,7 @@ could never be sent at all.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -33,7 +34,7 @@ class Rate:
 
 
 class Bucket:
-    """The tokens of one sender, full at first.
+    """The tokens of one sender, full at first. Thread-safe.
 
     Args:
         clock: seconds that only rise.
@@ -44,6 +45,7 @@ class Bucket:
         self._clock = clock
         self._level = rate.burst_items
         self._at = clock()
+        self._lock = threading.Lock()
 
     def take(self, items: int) -> None:
         """Take what a request of `items` costs.
@@ -51,6 +53,10 @@ class Bucket:
         Raises:
             RefusalError: 429; it says after how many seconds, 1 to 5, there may be room.
         """
+        with self._lock:
+            self._take(items)
+
+    def _take(self, items: int) -> None:
         now = self._clock()
         self._level = min(self.rate.burst_items, self._level + (now - self._at) * self.rate.items_per_second)
         self._at = now

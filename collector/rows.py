@@ -5,7 +5,7 @@ Times are UTC nanoseconds; identities are bytes of a fixed length.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -25,11 +25,16 @@ Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 @dataclass(frozen=True)
 class Decoded:
-    """Rows to store, and what was refused: reason -> count; `beside` holds rows of other tables, by table."""
+    """Rows to store, and what was refused: reason -> count; `beside` holds rows of other tables, by table.
+
+    `undated` names the tables in which a row took the time of its arrival, as it had none of its own: the same bytes
+    again may be another event.
+    """
 
     rows: pa.Table
     refused: dict[str, int] = field(default_factory=dict)
     beside: dict[str, pa.Table] = field(default_factory=dict)
+    undated: frozenset[str] = frozenset()
 
     @property
     def rejected(self) -> int:
@@ -42,7 +47,10 @@ class Decoded:
         return sum(len(rows) for rows in tables) + self.rejected
 
 
-Decoder: TypeAlias = Callable[[bytes, int], Decoded]
+Bodies: TypeAlias = bytes | Sequence[bytes]
+"""The body of one request, or the bodies of several that are decoded as if they were one."""
+
+Decoder: TypeAlias = Callable[[Bodies, int], Decoded]
 
 
 def without_faulty(columns: dict[str, pa.Array], faults: dict[str, Mask], schema: pa.Schema) -> Decoded:

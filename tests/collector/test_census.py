@@ -23,7 +23,7 @@ def test_spans_events_links_and_attributes_at_every_level_are_counted() -> None:
     span.events.add().attributes.add()
     span.links.add().attributes.add()
     # Items: resource, scope, span, event, link. Attributes: one at each level.
-    assert TRACES.count(request.SerializeToString()) == (5, 5)
+    assert TRACES.count([request.SerializeToString()]) == (5, 5)
 
 
 def test_points_exemplars_and_quantiles_are_counted() -> None:
@@ -34,7 +34,7 @@ def test_points_exemplars_and_quantiles_are_counted() -> None:
     point.exemplars.add().filtered_attributes.add()
     metrics.add().summary.data_points.add().quantile_values.add()
     # Items: resource, scope, 2 metrics, 2 points, exemplar, quantile.
-    assert METRICS.count(request.SerializeToString()) == (8, 2)
+    assert METRICS.count([request.SerializeToString()]) == (8, 2)
 
 
 def test_the_elements_of_a_list_count_as_attributes() -> None:
@@ -45,14 +45,14 @@ def test_the_elements_of_a_list_count_as_attributes() -> None:
     span.attributes[0].value.kvlist_value.values.add()
     span.attributes[1].value.array_value.values.add()
     # A list value replaced by a kvlist keeps one element; the others hold 2, 1 and 1.
-    assert TRACES.count(request.SerializeToString()) == (3, 4 + 1 + 2 + 1 + 1)
+    assert TRACES.count([request.SerializeToString()]) == (3, 4 + 1 + 2 + 1 + 1)
 
 
 def test_too_many_attributes_are_refused() -> None:
     span = b"\x4a\x00" * (MOST_ATTRIBUTES + 1)  # field 9, empty, again and again
     body = message(1, message(2, message(2, span)))
     with pytest.raises(TooManyElementsError, match=f"holds {MOST_ATTRIBUTES + 1} attributes, at most"):
-        TRACES.check(body)
+        TRACES.check([body])
 
 
 def message(field: int, payload: bytes) -> bytes:
@@ -65,6 +65,6 @@ def message(field: int, payload: bytes) -> bytes:
 
 
 def test_a_body_too_small_to_hold_too_many_is_not_read() -> None:
-    TRACES.check(b"\xff" * 2 * MOST_ITEMS)
+    TRACES.check([b"\xff" * 2 * MOST_ITEMS])
     with pytest.raises(ValueError, match="varint"):
-        TRACES.check(b"\xff" * (2 * MOST_ITEMS + 2))
+        TRACES.check([b"\xff" * (2 * MOST_ITEMS + 2)])

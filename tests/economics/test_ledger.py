@@ -136,7 +136,7 @@ def test_a_span_that_holds_the_sum_of_its_children_is_their_total(telemetry: Tel
     """Tokens recorded by hand around calls that an instrumentation records as well."""
     store_spans(
         telemetry,
-        span(NOON + MINUTE, trace=7, identity=70, n_in=100, n_out=10, stage="generate"),
+        span(NOON + MINUTE, seconds=70, trace=7, identity=70, n_in=100, n_out=10, stage="generate"),
         span(trace=7, n_in=60, n_out=4, parent_span_id=(70).to_bytes(8, "big"), response_id="r1"),
         span(trace=7, n_in=40, n_out=6, parent_span_id=(70).to_bytes(8, "big")),
     )
@@ -278,7 +278,7 @@ def test_a_client_span_that_comes_late_turns_a_folded_server_span_into_its_mirro
     store_spans(telemetry, span(trace=7, n_out=10, kind=SERVER))
     fold.run_once(LATER)
     assert totals(telemetry) == (1, 0, 10)
-    store_spans(telemetry, span(NOON + MINUTE, trace=7, n_out=10))
+    store_spans(telemetry, span(NOON + MINUTE, seconds=70, trace=7, n_out=10))
     assert fold.run_once(LATER) == [NOON, NOON + MINUTE]
     assert totals(telemetry) == (1, 0, 10)
     assert fold.run_once(LATER) == []
