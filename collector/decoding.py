@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 
 GROUP_BYTES: Final = 4 * 2**20
 QUICK_BYTES: Final = 2**20
-_FEW_BYTES: Final = 64
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,12 @@ class Waiting:
         return not self.is_json and len(self.body) <= QUICK_BYTES
 
     def joins(self, other: Waiting) -> bool:
-        """Whether both can be decoded as one. A sender with a limit is not joined: its items are counted."""
+        """Whether both can be decoded as one. A sender with a limit is not joined: its items are counted; nor is a body
+        of another kind: its sender is warned."""
         return (
             self.is_quick
             and not self.alone
+            and not self.export.is_foreign(self.body, self.body)
             and self.export is other.export
             and self.sender.project == other.sender.project
             and self.sender.bucket is None
@@ -258,17 +259,15 @@ def _tables(export: Export, decoded: Decoded) -> dict[str, pa.Table]:
 def _decode(waiting: Waiting, now_nanos: int) -> Decoded:
     export, body = waiting.export, waiting.body
     try:
-        decoded = export.decode(protobuf_of(body, export.request) if waiting.is_json else body, now_nanos)
+        message = protobuf_of(body, export.request) if waiting.is_json else body
+        decoded = export.decode(message, now_nanos)
     except TooManyElementsError as error:
         raise RefusalError(413, "too_many_elements", str(error)) from None
     except UndecodableError as error:
         encoding = "JSON" if waiting.is_json else "protobuf"
         raise RefusalError(400, "undecodable", f"the body is not OTLP {encoding}: {error}") from None
-    if body and not decoded.items and b"".join(body[:_FEW_BYTES].split()) != b"{}":
-        # Protobuf does not say what it holds: that of another message can look like one without items.
-        return replace(
-            decoded, refused={f"the body holds nothing that {export.path} takes; is it of another signal?": 0}
-        )
+    if not decoded.items and export.is_foreign(body, message):
+        return replace(decoded, refused={f"the body holds nothing that {export.path} takes; is it of another kind?": 0})
     return decoded
 
 
