@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Any
 
 from collector.columns import LOG_SCHEMA, METRIC_SCHEMA, OBSERVATION_SCHEMA, SPAN_SCHEMA
@@ -68,10 +67,9 @@ class Intake:
         journals, writers = self._journals.values(), self._writers.values()
         return all(journal.alive for journal in journals) and all(writer.alive for writer in writers)
 
-    def waiting_since(self, now: datetime) -> datetime | None:
-        """When the oldest acknowledged span that is not in the store yet was taken; None when there is none."""
-        age = self._journals["spans"].state().oldest_age_seconds
-        return None if age is None else now - timedelta(seconds=age)
+    def waiting_seconds(self) -> float | None:
+        """How long ago the oldest acknowledged span was taken that is not in the store yet; None when there is none."""
+        return self._journals["spans"].state().oldest_age_seconds
 
     def health(self) -> dict[str, Any]:
         """Counts since start, and what waits in the journal; names are stable, they are shown at `/metrics`."""

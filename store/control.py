@@ -5,8 +5,9 @@ Each room declares its own records on `Base`; `read()` and `write()` open the tr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ class ControlStore:
         else:
             self.engine = sa.create_engine(parsed, pool_pre_ping=True)
         self._writing = self.engine.execution_options(andon_write=True)
+        self._fence: Callable[[Session], object] = lambda _session: None
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -73,7 +75,14 @@ class ControlStore:
     def write(self) -> Iterator[Session]:
         """A session whose changes are committed together at the end, or not at all."""
         with Session(self._writing, expire_on_commit=False) as session, session.begin():
+            self._fence(session)
             yield session
+
+    def fenced(self, fence: Callable[[Session], object]) -> ControlStore:
+        """This store with `fence` called first in every writing transaction; what it raises refuses the write."""
+        other = copy(self)
+        other._fence = fence
+        return other
 
     def close(self) -> None:
         """Release every connection."""
