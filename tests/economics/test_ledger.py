@@ -252,9 +252,9 @@ def test_a_span_that_becomes_visible_late_with_an_early_stamp_is_folded(telemetr
     fold.run_once(LATER)
     late = span(n_out=2)
     store_spans(telemetry, late)
-    telemetry.execute(
-        "ALTER TABLE spans UPDATE ingested_at = ingested_at - INTERVAL 5 SECOND WHERE output_tokens = 2 "
-        "SETTINGS mutations_sync = 2"
+    telemetry.alter(
+        "spans",
+        "UPDATE ingested_at = ingested_at - INTERVAL 5 SECOND WHERE output_tokens = 2 SETTINGS mutations_sync = 2",
     )
     assert fold.run_once(LATER) == [NOON]
     assert totals(telemetry) == (2, 0, 3)
@@ -332,7 +332,7 @@ def test_a_client_span_that_comes_late_turns_a_folded_server_span_into_its_mirro
 def test_folding_again_after_a_crash_between_rows_and_mark_changes_nothing(telemetry: TelemetryStore) -> None:
     store_spans(telemetry, span(n_in=5, n_out=1))
     fold_of(telemetry).run_once(LATER)
-    telemetry.execute("ALTER TABLE folded_minutes DELETE WHERE 1 SETTINGS mutations_sync = 2")
+    telemetry.alter("folded_minutes", "DELETE WHERE 1 SETTINGS mutations_sync = 2")
     assert totals(telemetry) == (1, 5, 1)
     fold_of(telemetry).run_once(LATER)
     assert totals(telemetry) == (1, 5, 1)
