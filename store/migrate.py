@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
@@ -11,25 +14,55 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from clickhouse_connect.cc_sqlalchemy import alembic as _clickhouse  # noqa: F401  registers the dialect with Alembic
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import ClauseElement, Executable
 
 from store.control import ControlStore
 from store.errors import NewerDataError, StoreError
 from store.telemetry import TelemetryStore
 
+# Any number that no other program locks in the same database.
+_LOCK_KEY = 0x616E646F6E
+
+
+class _TakeTurns(Executable, ClauseElement):
+    """Waits until no other process migrates; held to the end of the transaction."""
+
+    inherit_cache = True
+
+
+@compiles(_TakeTurns)
+def _alone_anyway(_element: _TakeTurns, _compiler: Any, **_kw: Any) -> str:
+    # A data directory has one process.
+    return "SELECT 1"
+
+
+@compiles(_TakeTurns, "postgresql")
+def _by_advisory_lock(_element: _TakeTurns, _compiler: Any, **_kw: Any) -> str:
+    return f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"
+
 
 def migrate(telemetry: TelemetryStore, control: ControlStore) -> None:
-    """Migrate both stores to this version's schema.
+    """Migrate both stores to this version's schema; processes that start together take turns.
 
     Raises:
         NewerDataError: a store carries a revision that this version does not know.
     """
-    for kind, engine in (("control", control.engine), ("telemetry", telemetry.engine)):
-        try:
-            upgrade(engine, kind)
-        except (sa.exc.SQLAlchemyError, ClickHouseError) as error:
-            reason = str(getattr(error, "orig", error)).strip().splitlines()[0][:300]
-            where = engine.url.render_as_string(hide_password=True)
-            raise StoreError(f"the {kind} store at {where} cannot be opened or migrated: {reason}") from error
+    with _explained("control", control.engine), control.engine.connect() as turn:
+        turn.execute(_TakeTurns())
+        upgrade(control.engine, "control")
+        with _explained("telemetry", telemetry.engine):
+            upgrade(telemetry.engine, "telemetry")
+
+
+@contextmanager
+def _explained(kind: str, engine: sa.Engine) -> Iterator[None]:
+    try:
+        yield
+    except (sa.exc.SQLAlchemyError, ClickHouseError) as error:
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0][:300]
+        where = engine.url.render_as_string(hide_password=True)
+        raise StoreError(f"the {kind} store at {where} cannot be opened or migrated: {reason}") from error
 
 
 def upgrade(engine: sa.Engine, kind: str, to: str = "head") -> None:
