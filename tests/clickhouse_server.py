@@ -202,6 +202,16 @@ class Handler(BaseHTTPRequestHandler):
         return _UNPACK[encoding](body) if encoding else body
 
 
+class Server(ThreadingHTTPServer):
+    """One thread a connection; clients that are killed are no news."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def _fields(content_type: str, body: bytes) -> dict[str, str]:
     """The text fields of a form."""
     head = f"Content-Type: {content_type}\r\n\r\n".encode()
@@ -222,8 +232,7 @@ def main() -> None:
     os.environ["TZ"] = "UTC"
     given.path.parent.mkdir(parents=True, exist_ok=True)
     Handler.engine = Engine(given.path.resolve(), given.cluster)
-    server = ThreadingHTTPServer(("127.0.0.1", given.port), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", given.port), Handler)
     sys.stdout.write(f"http://127.0.0.1:{server.server_port}\n")
     sys.stdout.flush()
     server.serve_forever()
