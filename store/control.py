@@ -19,6 +19,8 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from store.errors import StoreError, parsed_url
 
+PAUSED_SECONDS = 15
+
 
 class Base(DeclarativeBase):
     """Base of every control record."""
@@ -62,6 +64,7 @@ class ControlStore:
             _make_sqlite_durable(self.engine)
         else:
             self.engine = sa.create_engine(parsed, pool_pre_ping=True)
+            _let_go_of_the_paused(self.engine)
         self._writing = self.engine.execution_options(andon_write=True)
         self._fence: Callable[[Session], object] = lambda _session: None
 
@@ -87,6 +90,16 @@ class ControlStore:
     def close(self) -> None:
         """Release every connection."""
         self.engine.dispose()
+
+
+def _let_go_of_the_paused(engine: sa.Engine) -> None:
+    """A process that is paused or cut off inside a transaction must not keep the rows it locked."""
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: object) -> None:
+        connection.autocommit = True
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{PAUSED_SECONDS}s'")
+        connection.autocommit = False
 
 
 def _make_sqlite_durable(engine: sa.Engine) -> None:

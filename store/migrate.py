@@ -39,7 +39,8 @@ def _alone_anyway(_element: _TakeTurns, _compiler: Any, **_kw: Any) -> str:
 
 @compiles(_TakeTurns, "postgresql")
 def _by_advisory_lock(_element: _TakeTurns, _compiler: Any, **_kw: Any) -> str:
-    return f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"
+    # The other store's migrations may take their time.
+    return f"SELECT pg_advisory_xact_lock({_LOCK_KEY}), set_config('idle_in_transaction_session_timeout', '0', true)"
 
 
 def migrate(telemetry: TelemetryStore, control: ControlStore) -> None:

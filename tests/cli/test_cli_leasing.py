@@ -68,15 +68,27 @@ def test_a_clean_end_hands_over_at_once(store: ControlStore) -> None:
 
 
 def test_every_change_of_holder_raises_the_token_and_keeping_it_does_not(store: ControlStore) -> None:
-    one, two = task(store, "one"), task(store, "two", least_token=7)
     tokens: list[int] = []
-    for who in (one, one, two, one):
-        if who.grant is None:
-            run_out(store) if tokens else None
-        who.led(lambda _now, grant: tokens.append(grant.token))(NOW)
-        if who is two:
-            one.grant = None
+
+    def note(of: LeasedTask) -> None:
+        of.led(lambda _now, grant: tokens.append(grant.token))(NOW)
+
+    one = task(store, "one")
+    note(one)
+    note(one)
+    run_out(store)
+    note(task(store, "two", least_token=7))
+    run_out(store)
+    note(task(store, "three"))
     assert tokens == [1, 1, 7, 8]
+
+
+@pytest.mark.postgres
+def test_one_that_is_paused_inside_a_transaction_loses_its_locks(postgres: str) -> None:
+    store = ControlStore(postgres)
+    with store.read() as session:
+        assert session.scalar(sa.text("SHOW idle_in_transaction_session_timeout")) == "15s"
+    store.close()
 
 
 def test_a_holder_that_wakes_late_is_refused_where_it_writes(store: ControlStore) -> None:
