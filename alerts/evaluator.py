@@ -7,6 +7,7 @@ messages are committed in one transaction, a crash neither loses nor doubles a m
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,15 +15,17 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from alerts import lease, outbox
+from alerts import outbox
 from alerts.message import MessageType, Notice, body
 from alerts.records import AlertEvent, AlertInstance, ChannelRecord
 from alerts.rules import CHANNEL_STATE, Rule, fingerprint
 from alerts.signals import Signal, SignalSource
 from alerts.states import Life, NoData, Observed, State, Transition, close, restart_clock, step
+from store import lease
 from store.control import ControlStore
 
 LEASE = timedelta(seconds=15)
+TASK = "alerts"
 _FAILING_AFTER = 3
 _SEEN_EVERY = timedelta(hours=1)
 _LIFE = ("episode", "pending_since", "firing_since", "resolved_at", "held", "clock_at")
@@ -68,6 +71,7 @@ class Evaluator:
         holder: str | None = None,
         lease_length: timedelta = LEASE,
         new_id: Callable[[], str] = outbox.new_message_id,
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._rules = tuple(rules)
@@ -76,15 +80,19 @@ class Evaluator:
         self._holder = holder or lease.new_holder()
         self._lease_length = lease_length
         self._new_id = new_id
+        self._elapsed = elapsed
 
     def evaluate_once(self, now: datetime) -> Evaluation:
         """Read the signals of `now` and advance every alert, in one transaction.
 
         A source that fails is no data: each rule's `no_data` says what that means.
         """
+        began = self._elapsed()
         signals = [*self._read(now), *self._channel_signals(now)]
         with self._store.write() as session:
-            if not lease.take(session, self._holder, now, self._lease_length):
+            # What was read before a long pause is history: others may have evaluated since.
+            late = timedelta(seconds=self._elapsed() - began) > self._lease_length
+            if late or lease.take(session, TASK, self._holder, now, self._lease_length) is None:
                 return Evaluation(leading=False)
             known = {alert.fingerprint: alert for alert in session.scalars(sa.select(AlertInstance))}
             ongoing = _Round(session, now, known)
@@ -103,7 +111,7 @@ class Evaluator:
         For alerts whose signal will never come back. False when there is no such alert or it does not fire.
         """
         with self._store.write() as session:
-            lease.wait(session)
+            lease.wait(session, TASK)
             alert = session.get(AlertInstance, identity)
             if alert is None or alert.state != State.FIRING:
                 return False
@@ -115,7 +123,7 @@ class Evaluator:
     def release(self) -> None:
         """Let another process evaluate at once; called at a clean end."""
         with self._store.write() as session:
-            lease.release(session, self._holder)
+            lease.release(session, TASK, self._holder, lease.store_time(session))
 
     def _read(self, now: datetime) -> Sequence[Signal]:
         try:

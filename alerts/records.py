@@ -118,13 +118,3 @@ class ChannelRecord(Base):
     disabled_reason: Mapped[str | None] = mapped_column(sa.String)
     consecutive_failures: Mapped[int] = mapped_column(sa.Integer)
     not_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
-
-
-class EvaluatorLease(Base):
-    """Who evaluates; one row."""
-
-    __tablename__ = "alert_lease"
-
-    name: Mapped[str] = mapped_column(sa.String, primary_key=True)
-    holder: Mapped[str] = mapped_column(sa.String)
-    until: Mapped[datetime] = mapped_column(UtcDateTime)

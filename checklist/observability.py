@@ -15,6 +15,7 @@ from checklist.model import CheckResult, Evidence, Status, conclude
 from checklist.wording import age_text
 from collector.cardinality import ORIGINAL, OTHER
 from settings import ObservabilitySettings
+from store.collectors import Collector, read_collectors
 from store.telemetry import TelemetryStore
 
 GROUPED = ("service", "pipeline", "stage", "provider", "model")
@@ -62,6 +63,7 @@ class ObservabilityCheck:
             evidence += judge_monitors(context.facts.monitors(now), settings, now)
         since = now - timedelta(seconds=settings.unpriced_window_seconds)
         evidence += judge_columns(crowded_columns(context.telemetry, since), settings)
+        evidence += judge_collectors(read_collectors(context.control))
         reporting = sum(row.status is Status.OK and row.rule == "observability.silence" for row in evidence)
         all_well = f"{reporting} {'pipeline reports' if reporting == 1 else 'pipelines report'}, nothing is blind"
         return conclude(self.name, self.title, tuple(evidence), all_well, now)
@@ -213,6 +215,23 @@ def judge_monitors(
 ) -> Sequence[Evidence]:
     """Each drift monitor: drifting and learning WARN; no data, or no decision for long, UNKNOWN."""
     return [_judge_monitor(monitor, settings, now) for monitor in monitors]
+
+
+def judge_collectors(collectors: Sequence[Collector]) -> Sequence[Evidence]:
+    """FAIL for each collector that is gone with acknowledged rows in its journal: no total holds them."""
+    return [
+        Evidence(
+            f"collector {one.instance}",
+            f"{one.state.value} since {one.seen_at:%Y-%m-%d %H:%M:%S} UTC with rows waiting in its journal",
+            Status.FAIL,
+            rule="observability.collector",
+            basis=f"host {one.host}",
+            remedy="Start it again on its data directory: it writes what waits. If its disk is lost, give it up with "
+            f"`andon collector --forget {one.instance}`.",
+        )
+        for one in collectors
+        if one.holds_rows_back
+    ]
 
 
 def _judge_monitor(monitor: MonitorFact, settings: ObservabilitySettings, now: datetime) -> Evidence:

@@ -46,6 +46,36 @@ COMMANDS = {
             "andon demo --data-dir demo-data --port 0 --otlp-port 0 --otlp-grpc-port 0",
         ),
     ),
+    "collector": Command(
+        "cli.serving",
+        "collector",
+        "Only collect: OTLP receivers, journal and writers, beside others.",
+        (
+            "andon collector --config andon.toml --data-dir /var/lib/andon",
+            "ANDON_TELEMETRY_URL=clickhousedb://ch/andon ANDON_CONTROL_URL=postgresql://andon@pg/andon andon collector",
+            "andon collector --data-dir /var/lib/andon --port 8301 --otlp-port 4318 --otlp-grpc-port 4317",
+        ),
+    ),
+    "worker": Command(
+        "cli.serving",
+        "worker",
+        "Only work: fold, drift, checks, alerts and their delivery, beside others.",
+        (
+            "andon worker --config andon.toml",
+            "ANDON_TELEMETRY_URL=clickhousedb://ch/andon ANDON_CONTROL_URL=postgresql://andon@pg/andon andon worker",
+            "andon worker --config andon.toml --port 8302",
+        ),
+    ),
+    "dashboard": Command(
+        "cli.serving",
+        "dashboard",
+        "Only show: pages and JSON API, beside others.",
+        (
+            "andon dashboard --config andon.toml",
+            "ANDON_TELEMETRY_URL=clickhousedb://ch/andon ANDON_CONTROL_URL=postgresql://andon@pg/andon andon dashboard",
+            "andon dashboard --config andon.toml --port 8300",
+        ),
+    ),
     "checklist": Command(
         "cli.checklist",
         "checklist",

@@ -1,4 +1,7 @@
-"""`andon serve`: everything in one process, until it is told to stop."""
+"""`andon serve`, and its parts as processes of their own: `andon collector`, `andon worker`, `andon dashboard`.
+
+Each runs until it is told to stop, and says first where it listens.
+"""
 
 from __future__ import annotations
 
@@ -10,27 +13,86 @@ import typer
 
 from cli.options import ConfigOption, DataDirOption
 from cli.output import say
-from cli.serve import Server
-from settings import load_settings
+from cli.serve import EVERYTHING, Role, Server
+from settings import Settings, SettingsError, load_settings
+from store.collectors import forget as forget_collector
+from store.control import ControlStore
+
+HostOption = Annotated[str | None, typer.Option(help="address to bind; loopback only [default: 127.0.0.1]")]
+PortOption = Annotated[int | None, typer.Option(help="dashboard and API; 0 picks one [default: 8300]")]
+HealthOption = Annotated[int | None, typer.Option(help="health and metrics; 0 picks one [default: 8300]")]
+OtlpOption = Annotated[int | None, typer.Option(help="OTLP/HTTP receiver; 0 picks one [default: 4318]")]
+GrpcOption = Annotated[int | None, typer.Option(help="OTLP/gRPC receiver; 0 picks one [default: 4317]")]
+_SHOWN = {
+    "url": "dashboard ",
+    "health_url": "health    ",
+    "otlp_url": "OTLP/HTTP ",
+    "otlp_grpc_url": "OTLP/gRPC ",
+}
 
 
 def serve(
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
-    host: Annotated[str | None, typer.Option(help="address to bind; loopback only [default: 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="dashboard and API; 0 picks one [default: 8300]")] = None,
-    otlp_port: Annotated[int | None, typer.Option(help="OTLP/HTTP receiver; 0 picks one [default: 4318]")] = None,
-    otlp_grpc_port: Annotated[int | None, typer.Option(help="OTLP/gRPC receiver; 0 picks one [default: 4317]")] = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    otlp_port: OtlpOption = None,
+    otlp_grpc_port: GrpcOption = None,
 ) -> None:
     """Collect, store, watch and show: everything in one process."""
-    _log_plainly()
+    _run(load_settings(config, _overrides(data_dir, host, port, otlp_port, otlp_grpc_port)), EVERYTHING)
+
+
+def collector(
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    host: HostOption = None,
+    port: HealthOption = None,
+    otlp_port: OtlpOption = None,
+    otlp_grpc_port: GrpcOption = None,
+    forget: Annotated[
+        str | None,
+        typer.Option(metavar="INSTANCE", help="give up a lost collector with its journal, and leave"),
+    ] = None,
+) -> None:
+    """Take OTLP, keep it in a journal of its own, and write it to ClickHouse. Any number may run."""
     settings = load_settings(config, _overrides(data_dir, host, port, otlp_port, otlp_grpc_port))
-    with Server(settings) as server:
-        say(f"dashboard  {server.url}")
-        say(f"OTLP/HTTP  {server.otlp_url}")
-        say(f"OTLP/gRPC  {server.otlp_grpc_url}")
-        say(f"data       {settings.data_dir.resolve()}")
+    if forget is not None:
+        _forget(settings, forget)
+        return
+    _run(settings, frozenset({Role.COLLECTOR}))
+
+
+def worker(config: ConfigOption = None, host: HostOption = None, port: HealthOption = None) -> None:
+    """Fold, judge drift, run the checks, evaluate and deliver alerts. Any number may run; each task is done by one."""
+    _run(load_settings(config, _overrides(None, host, port)), frozenset({Role.WORKER}))
+
+
+def dashboard(config: ConfigOption = None, host: HostOption = None, port: PortOption = None) -> None:
+    """Serve the pages and the JSON API. Any number may run."""
+    _run(load_settings(config, _overrides(None, host, port)), frozenset({Role.DASHBOARD}))
+
+
+def _run(settings: Settings, roles: frozenset[Role]) -> None:
+    _log_plainly()
+    with Server(settings, roles) as server:
+        for name, address in server.addresses.items():
+            say(f"{_SHOWN[name]} {address}")
+        if Role.COLLECTOR in roles:
+            say(f"data       {settings.data_dir.resolve()}")
         server.run()
+
+
+def _forget(settings: Settings, instance: str) -> None:
+    control = ControlStore(settings.resolved_control_url())
+    try:
+        with control.write() as session:
+            known = forget_collector(session, instance)
+    finally:
+        control.close()
+    if not known:
+        raise SettingsError(f"--forget {instance!r}: no collector of that name has been seen; /readyz names them")
+    say(f"{instance}: forgotten; what its journal held is given up")
 
 
 def _log_plainly() -> None:
@@ -41,7 +103,11 @@ def _log_plainly() -> None:
 
 
 def _overrides(
-    data_dir: Path | None, host: str | None, port: int | None, otlp_port: int | None, otlp_grpc_port: int | None
+    data_dir: Path | None,
+    host: str | None,
+    port: int | None,
+    otlp_port: int | None = None,
+    otlp_grpc_port: int | None = None,
 ) -> dict[str, Any]:
     """What the command line says, as nested settings."""
     server = {"host": host, "port": port, "otlp_http_port": otlp_port, "otlp_grpc_port": otlp_grpc_port}

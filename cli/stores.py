@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
 from cli.ownership import is_owned, owned
-from settings import Settings
+from settings import Settings, SettingsError
 from store.control import ControlStore
 from store.errors import StoreError
 from store.migrate import is_current, migrate, migrate_control
@@ -38,7 +38,7 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
     Raises:
         StoreError: another process holds the data directory, or a newer version wrote it.
     """
-    with owned(settings.data_dir):
+    with owned(settings.data_dir) if settings.embedded else nullcontext():
         telemetry = TelemetryStore(settings.resolved_telemetry_url())
         try:
             control = ControlStore(settings.resolved_control_url())
@@ -83,3 +83,17 @@ def running_server(data_dir: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError, httpx.HTTPError, httpx.InvalidURL):
         return None
     return url if answer.is_success else None
+
+
+def refuse_embedded(settings: Settings) -> None:
+    """Let parts of Andon run as processes of their own only where the stores are servers.
+
+    Raises:
+        SettingsError: a store is embedded.
+    """
+    if settings.embedded:
+        raise SettingsError(
+            "the embedded stores belong to one process; use andon serve, or set telemetry_url "
+            "(clickhousedb://user:password@host/database) and control_url (postgresql://user:password@host/database) "
+            "in andon.toml, or ANDON_TELEMETRY_URL and ANDON_CONTROL_URL"
+        )

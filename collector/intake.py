@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from collector.admission import Admission
@@ -98,10 +98,9 @@ class Intake:
         working = all(journal.alive for journal in journals) and all(writer.alive for writer in writers)
         return working and self._scraping.alive
 
-    def waiting_since(self, now: datetime) -> datetime | None:
-        """When the oldest acknowledged span that is not in the store yet was taken; None when there is none."""
-        age = self._journals["spans"].state().oldest_age_seconds
-        return None if age is None else now - timedelta(seconds=age)
+    def waiting_seconds(self) -> float | None:
+        """How long ago the oldest acknowledged span was taken that is not in the store yet; None when there is none."""
+        return self._journals["spans"].state().oldest_age_seconds
 
     def health(self) -> dict[str, Any]:
         """Counts since start, and what waits in the journal; `dashboard.metrics` names each number for `/metrics`."""

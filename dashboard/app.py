@@ -58,6 +58,17 @@ def create_app(board: Board) -> FastAPI:
     return app
 
 
+def create_health_app(board: Board) -> FastAPI:
+    """`/healthz`, `/readyz` and `/metrics` alone, for a process that serves no page."""
+    app = FastAPI(title="Andon", version="1", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.board = board
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK_NAMES)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_failure)
+    app.include_router(health.router)
+    return app
+
+
 async def _with_security_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     response = await call_next(request)
     for name, value in SECURITY_HEADERS.items():

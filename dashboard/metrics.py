@@ -252,6 +252,13 @@ METRICS: Final = (
         "collector.writer.{table}.insert_seconds",
         "time of an insert, of those that the store took",
     ),
+    Metric("andon_collectors", _G, "collectors.by_state.{state}", "collectors by what their heartbeats say"),
+    Metric(
+        "andon_collectors_holding_rows_back",
+        _G,
+        "collectors.holding_rows_back",
+        "collectors that are away with acknowledged rows in their journals: start them again",
+    ),
     Metric(
         "andon_fold_lag_seconds",
         _G,

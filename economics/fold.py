@@ -8,13 +8,26 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
 from economics.counting import CLOCK_SKEW
-from economics.ledger import KEYS, MINUTE, STATES, SUMS, floor_minute, read_state, spans_sql, sql_minute, sql_time
+from economics.ledger import (
+    KEYS,
+    MINUTE,
+    STATES,
+    SUMS,
+    ceil_minute,
+    floor_minute,
+    read_state,
+    spans_sql,
+    sql_minute,
+    sql_time,
+)
+from store.collectors import Watched
 from store.telemetry import TelemetryStore
 
 log = logging.getLogger(__name__)
@@ -22,9 +35,11 @@ log = logging.getLogger(__name__)
 # Spans may become visible this long after the insert time they carry.
 LOOK_BACK = timedelta(seconds=30)
 MOST_MINUTES_AT_ONCE = 120
-# A fold that did not run for this long was asleep, and so was the receiver: what it missed is a gap, not silence.
-LONGEST_NAP = timedelta(seconds=90)
+# A version is the token of the lease under which it is published, and a count: whoever took over later always wins,
+# whatever the clocks say and however late an earlier holder wakes.
+TOKEN_SHIFT = 32
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST = datetime(1970, 1, 2, tzinfo=UTC)
 
 # Spans that may unseat tokens of a minute that is folded: those that reach into one.
 _FRESH = """
@@ -92,7 +107,7 @@ class FoldState:
 
 
 class Fold:
-    """Folds closed minutes of one telemetry store; one at a time per store.
+    """Folds closed minutes of one telemetry store. Several may exist; the one with the highest token is read.
 
     `alone` is held while it works; retention holds it while it removes spans. Minutes before the horizon are left as
     they are; the spans that came too late for them are counted in `too_late`.
@@ -100,19 +115,27 @@ class Fold:
     Args:
         bands: edges of the price tiers in input tokens.
         grace: how long after its end a minute stays open.
-        started: when this process began to accept spans; silent minutes after it are published as true zeros.
+        confirm: called before a minute is published; raises when another process folds by now.
     """
 
-    def __init__(self, store: TelemetryStore, bands: tuple[int, ...], grace: timedelta, started: datetime) -> None:
+    def __init__(
+        self,
+        store: TelemetryStore,
+        bands: tuple[int, ...],
+        grace: timedelta,
+        confirm: Callable[[], object] = lambda: None,
+    ) -> None:
         self._store = store
         self._bands = bands
         self._grace = grace
-        self._silent_from = floor_minute(started) + MINUTE
-        self._since = datetime(1970, 1, 2, tzinfo=UTC)
-        self._counted_until = started
+        self._confirm = confirm
+        self._token: int | None = None
+        self._version = 0
+        self._since = self._looked_before = _FIRST
+        self._counted_until: datetime = store.rows("SELECT now64(6, 'UTC') AS now")[0]["now"]
         self._unfolded: dict[datetime, datetime] = {}
-        self._version: int = store.rows(_NEWEST_VERSION)[0]["version"]
         self._newest: datetime | None = _newest_minute(store)
+        self._now = _FIRST
         self.state: FoldState | None = None
         self.too_late = 0
         self.alone = threading.Lock()
@@ -131,17 +154,24 @@ class Fold:
             "too_late_spans_total": self.too_late,
         }
 
-    def run_once(self, now: datetime, waiting_since: datetime | None = None) -> list[datetime]:
+    def least_token(self) -> int:
+        """The lowest token whose versions are above everything that is stored."""
+        return int(self._store.rows(_NEWEST_VERSION)[0]["version"] >> TOKEN_SHIFT) + 1
+
+    def run_once(self, now: datetime, watched: Watched | None = None, token: int | None = None) -> list[datetime]:
         """Fold every closed minute that needs it; returns the minutes published.
 
         Args:
-            waiting_since: how old the oldest accepted span is that is not in the store yet. Nothing is known to be
-                silent after it.
+            watched: of which time it is known that no span is missing; minutes of it without one are true zeros.
+            token: of the lease that is held; a new one begins from what is stored. None: one above what is stored.
         """
         with self.alone:
-            return self._run(now, waiting_since)
+            return self._run(now, watched, token)
 
-    def _run(self, now: datetime, waiting_since: datetime | None) -> list[datetime]:
+    def _run(self, now: datetime, watched: Watched | None, token: int | None) -> list[datetime]:
+        if self._token is None or token not in (None, self._token):
+            self._begin(token if token is not None else self.least_token())
+        self._now = now
         closed_before = floor_minute(now - self._grace)
         horizon = read_state(self._store)[1]
         # The engine's clock stamps the spans, so it is asked for the time as well.
@@ -155,14 +185,10 @@ class Fold:
             self._unfolded[minute] = max(row["newest_span"], self._unfolded.get(minute, row["newest_span"]))
         closed = sorted(minute for minute in self._unfolded if minute < closed_before)
         for first in range(0, len(closed), MOST_MINUTES_AT_ONCE):
-            self._publish(closed[first : first + MOST_MINUTES_AT_ONCE], now)
-        if self.state is not None and now - self.state.at > LONGEST_NAP:
-            self._silent_from = floor_minute(now) + MINUTE
-        watched_before = closed_before if waiting_since is None else min(closed_before, floor_minute(waiting_since))
-        silent = self._silent_minutes(watched_before)
+            self._publish(closed[first : first + MOST_MINUTES_AT_ONCE])
+        silent = [] if watched is None else self._silent_minutes(watched, closed_before)
         if silent:
-            self._mark(silent, dict.fromkeys(silent, _NEVER), {}, self._next_version(now))
-        self._silent_from = max(self._silent_from, watched_before)
+            self._mark(silent, dict.fromkeys(silent, _NEVER), {}, self._next_version())
         self._since = looked_at - LOOK_BACK
         self._count_too_late(horizon)
         published = sorted({*closed, *silent})
@@ -187,15 +213,24 @@ class Fold:
         self.too_late += found
         self._counted_until = until
 
-    def _silent_minutes(self, closed_before: datetime) -> list[datetime]:
-        if self._silent_from >= closed_before:
-            return []
-        known = {row["minute"] for row in self._store.rows(_PUBLISHED, start=sql_minute(self._silent_from))}
-        count = int((closed_before - self._silent_from) / MINUTE)
-        return [minute for i in range(count) if (minute := self._silent_from + i * MINUTE) not in known]
+    def _begin(self, token: int) -> None:
+        self._token = token
+        self._version = token << TOKEN_SHIFT
+        self._since = self._looked_before = _FIRST
+        self._unfolded = {}
 
-    def _publish(self, minutes: list[datetime], now: datetime) -> None:
-        version = self._next_version(now)
+    def _silent_minutes(self, watched: Watched, closed_before: datetime) -> list[datetime]:
+        start = max(ceil_minute(watched.since), self._looked_before)
+        end = min(closed_before, floor_minute(watched.before))
+        if start >= end:
+            return []
+        known = {row["minute"] for row in self._store.rows(_PUBLISHED, start=sql_minute(start))}
+        minutes = (start + i * MINUTE for i in range(int((end - start) / MINUTE)))
+        self._looked_before = end
+        return [minute for minute in minutes if minute not in known and watched.covers(minute)]
+
+    def _publish(self, minutes: list[datetime]) -> None:
+        version = self._next_version()
         counted = self._store.rows(_SPANS, minutes=[sql_minute(minute) for minute in minutes])
         columns = ("minute", *KEYS, *SUMS, *STATES)
         source = spans_sql("toStartOfMinute(end_time) IN (:minutes)", "toDateTime(0, 'UTC')")
@@ -214,12 +249,14 @@ class Fold:
     def _mark(
         self, minutes: list[datetime], latest: dict[datetime, datetime], spans: dict[datetime, int], version: int
     ) -> None:
+        self._confirm()
         self._store.insert(
             "folded_minutes",
             pa.table(
                 {
                     "minute": pa.array(minutes, pa.timestamp("s", "UTC")),
                     "version": pa.array([version] * len(minutes), pa.uint64()),
+                    "published_at": pa.array([self._now] * len(minutes), pa.timestamp("us", "UTC")),
                     "spans": pa.array([spans.get(minute, 0) for minute in minutes], pa.uint64()),
                     # Times are read to the microsecond and stored to the nanosecond: round up.
                     "ingested_until": pa.array(
@@ -229,9 +266,8 @@ class Fold:
             ),
         )
 
-    def _next_version(self, now: datetime) -> int:
-        """Rises also when the clock does not."""
-        self._version = max(int(now.timestamp() * 1_000_000), self._version + 1)
+    def _next_version(self) -> int:
+        self._version += 1
         return self._version
 
 

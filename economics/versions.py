@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from economics.ledger import sql_minute
+from economics.ledger import sql_minute, sql_time
 from store.telemetry import TelemetryStore
 
 # Longer than any query runs.
@@ -20,7 +20,7 @@ MOST_VERSIONS_A_RUN = 5_000
 _SUPERSEDED = """
 SELECT f.minute AS minute, f.version AS version FROM folded_minutes AS f INNER JOIN (
     SELECT minute, max(version) AS newest FROM folded_minutes
-    WHERE version > 0 AND version <= :settled GROUP BY minute HAVING count() > 1
+    WHERE version > 0 AND published_at <= toDateTime64(:settled, 6, 'UTC') GROUP BY minute HAVING count() > 1
 ) AS n ON f.minute = n.minute
 WHERE f.version > 0 AND f.version < n.newest
 ORDER BY version LIMIT :most
@@ -29,7 +29,8 @@ ORDER BY version LIMIT :most
 # A crash between the rows and their publication leaves rows that nobody will ever read. Old months are not searched.
 _ORPHANS = """
 SELECT DISTINCT minute, version FROM usage_1m
-WHERE version <= :settled AND minute >= toDateTime(:since, 'UTC')
+WHERE version < (SELECT max(version) FROM folded_minutes WHERE published_at <= toDateTime64(:settled, 6, 'UTC'))
+  AND minute >= toDateTime(:since, 'UTC')
   AND (minute, version) NOT IN (SELECT minute, version FROM folded_minutes)
 ORDER BY version LIMIT :most
 """
@@ -37,7 +38,7 @@ ORDER BY version LIMIT :most
 
 def prune_versions(store: TelemetryStore, now: datetime) -> int:
     """Delete superseded and unpublished versions of folded minutes; returns how many."""
-    settled = int((now - READERS_FINISH).timestamp() * 1_000_000)
+    settled = sql_time(now - READERS_FINISH)
     old = store.rows(_SUPERSEDED, settled=settled, most=MOST_VERSIONS_A_RUN)
     since = sql_minute(now - timedelta(days=40))
     orphans = store.rows(_ORPHANS, settled=settled, since=since, most=MOST_VERSIONS_A_RUN)
@@ -48,6 +49,6 @@ def prune_versions(store: TelemetryStore, now: datetime) -> int:
 
 def _delete(store: TelemetryStore, table: str, versions: Sequence[tuple[datetime, int]]) -> None:
     if versions:
-        # Written out, so that every replica deletes the same; few rows of many, so a mask and no rewrite.
+        # Written out, so that every replica deletes the same.
         listed = ", ".join(f"('{sql_minute(minute)}', {version})" for minute, version in versions)
-        store.execute(f"DELETE FROM {table} WHERE (minute, version) IN ({listed})")
+        store.alter(table, f"DELETE WHERE (minute, version) IN ({listed}) SETTINGS mutations_sync = 1")

@@ -49,6 +49,10 @@ class ServerSettings(_Part):
     port: int = Field(8300, ge=0, le=65535, description="dashboard and JSON API; 0 picks a free port")
     otlp_http_port: int = Field(4318, ge=0, le=65535, description="OTLP/HTTP receiver; 0 picks a free port")
     otlp_grpc_port: int = Field(4317, ge=0, le=65535, description="OTLP/gRPC receiver; 0 picks a free port")
+    public_url: str | None = Field(
+        None,
+        description="address of the dashboard as people reach it, for alert messages; default: this process's",
+    )
 
 
 class CollectorSettings(_Part):
@@ -329,6 +333,12 @@ class Settings(_Part):
         if twice:
             raise ValueError(f"two pools are named {twice[0]!r}; names under [[pools]] are unique")
         return pools
+
+    @property
+    def embedded(self) -> bool:
+        """Whether a store is an engine inside the process, which no other process may open."""
+        remote = self.telemetry_url is not None and "interface=chdb" not in self.telemetry_url
+        return not remote or self.control_url is None or self.control_url.startswith("sqlite")
 
     def resolved_telemetry_url(self) -> str | URL:
         """The telemetry URL, or the chDB engine in `data_dir`."""

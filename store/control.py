@@ -5,8 +5,9 @@ Each room declares its own records on `Base`; `read()` and `write()` open the tr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from store.errors import StoreError, parsed_url
+
+PAUSED_SECONDS = 15
 
 
 class Base(DeclarativeBase):
@@ -61,7 +64,9 @@ class ControlStore:
             _make_sqlite_durable(self.engine)
         else:
             self.engine = sa.create_engine(parsed, pool_pre_ping=True)
+            _let_go_of_the_paused(self.engine)
         self._writing = self.engine.execution_options(andon_write=True)
+        self._fence: Callable[[Session], object] = lambda _session: None
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -73,11 +78,28 @@ class ControlStore:
     def write(self) -> Iterator[Session]:
         """A session whose changes are committed together at the end, or not at all."""
         with Session(self._writing, expire_on_commit=False) as session, session.begin():
+            self._fence(session)
             yield session
+
+    def fenced(self, fence: Callable[[Session], object]) -> ControlStore:
+        """This store with `fence` called first in every writing transaction; what it raises refuses the write."""
+        other = copy(self)
+        other._fence = fence
+        return other
 
     def close(self) -> None:
         """Release every connection."""
         self.engine.dispose()
+
+
+def _let_go_of_the_paused(engine: sa.Engine) -> None:
+    """A process that is paused or cut off inside a transaction must not keep the rows it locked."""
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: object) -> None:
+        connection.autocommit = True
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{PAUSED_SECONDS}s'")
+        connection.autocommit = False
 
 
 def _make_sqlite_durable(engine: sa.Engine) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
@@ -11,20 +14,46 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from clickhouse_connect.cc_sqlalchemy import alembic as _clickhouse  # noqa: F401  registers the dialect with Alembic
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import ClauseElement, Executable
 
 from store.control import ControlStore
 from store.errors import NewerDataError, StoreError
 from store.telemetry import TelemetryStore
 
+# Any number that no other program locks in the same database.
+_LOCK_KEY = 0x616E646F6E
+
+
+class _TakeTurns(Executable, ClauseElement):
+    """Waits until no other process migrates; held to the end of the transaction."""
+
+    inherit_cache = True
+
+
+@compiles(_TakeTurns)
+def _alone_anyway(_element: _TakeTurns, _compiler: Any, **_kw: Any) -> str:
+    # A data directory has one process.
+    return "SELECT 1"
+
+
+@compiles(_TakeTurns, "postgresql")
+def _by_advisory_lock(_element: _TakeTurns, _compiler: Any, **_kw: Any) -> str:
+    # The other store's migrations may take their time.
+    return f"SELECT pg_advisory_xact_lock({_LOCK_KEY}), set_config('idle_in_transaction_session_timeout', '0', true)"
+
 
 def migrate(telemetry: TelemetryStore, control: ControlStore) -> None:
-    """Migrate both stores to this version's schema.
+    """Migrate both stores to this version's schema; processes that start together take turns.
 
     Raises:
         NewerDataError: a store carries a revision that this version does not know.
     """
-    for kind, engine in (("control", control.engine), ("telemetry", telemetry.engine)):
-        _migrate(kind, engine)
+    with _explained("control", control.engine), control.engine.connect() as turn:
+        turn.execute(_TakeTurns())
+        upgrade(control.engine, "control")
+        with _explained("telemetry", telemetry.engine):
+            upgrade(telemetry.engine, "telemetry")
 
 
 def migrate_control(control: ControlStore) -> None:
@@ -33,7 +62,9 @@ def migrate_control(control: ControlStore) -> None:
     Raises:
         StoreError: as `migrate`.
     """
-    _migrate("control", control.engine)
+    with _explained("control", control.engine), control.engine.connect() as turn:
+        turn.execute(_TakeTurns())
+        upgrade(control.engine, "control")
 
 
 def is_current(control: ControlStore) -> bool:
@@ -42,9 +73,10 @@ def is_current(control: ControlStore) -> bool:
         return current_revision(connection, "control") == head_revision("control")
 
 
-def _migrate(kind: str, engine: sa.Engine) -> None:
+@contextmanager
+def _explained(kind: str, engine: sa.Engine) -> Iterator[None]:
     try:
-        upgrade(engine, kind)
+        yield
     except (sa.exc.SQLAlchemyError, ClickHouseError) as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0][:300]
         where = engine.url.render_as_string(hide_password=True)

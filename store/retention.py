@@ -174,12 +174,12 @@ class Retention:
                 guard.going(removal)
             place = f"PARTITION ID '{removal.partition.id}'"
             if removal.projects is None:
-                self._store.execute(f"ALTER TABLE {removal.table} DROP {place}")
+                self._store.alter(removal.table, f"DROP {place}")
             else:
                 # A rewrite of the day, not a mask over it: the rows are to leave the disk.
-                self._store.execute(
-                    f"ALTER TABLE {removal.table} DELETE IN {place} WHERE project IN (:projects) "
-                    "SETTINGS mutations_sync = 1",
+                self._store.alter(
+                    removal.table,
+                    f"DELETE IN {place} WHERE project IN (:projects) SETTINGS mutations_sync = 1",
                     projects=list(removal.projects),
                 )
         counts, name = self.counts, removal.table

@@ -13,10 +13,15 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool
 
+from store import tables
 from store.errors import StoreError, parsed_url
+from store.tables import Cluster
 
 READERS = 3
 WRITERS = 2
+
+
+_CLUSTER = "andon_cluster"
 
 
 class TelemetryStore:
@@ -32,10 +37,12 @@ class TelemetryStore:
                 f"telemetry_url {parsed.render_as_string(hide_password=True)!r} is not a clickhousedb:// URL; "
                 "use clickhousedb://host/database for a server, or leave it out for the embedded engine"
             )
+        cluster, parsed = _split_cluster(parsed)
         # Times come back timezone-aware, as they were written.
         parsed = parsed.update_query_dict({"tz_mode": "aware"})
-        self._readers = sa.create_engine(parsed, poolclass=QueuePool, pool_size=READERS, max_overflow=0)
-        self._writers = sa.create_engine(parsed, poolclass=QueuePool, pool_size=WRITERS, max_overflow=0)
+        options: dict[str, Any] = {"poolclass": QueuePool, "max_overflow": 0, "execution_options": {_CLUSTER: cluster}}
+        self._readers = sa.create_engine(parsed, pool_size=READERS, **options)
+        self._writers = sa.create_engine(parsed, pool_size=WRITERS, **options)
 
     @property
     def engine(self) -> sa.Engine:
@@ -59,6 +66,12 @@ class TelemetryStore:
         with self._writers.connect() as connection:
             connection.execute(sa.text(statement), params)
 
+    def alter(self, table: str, change: str, /, **params: Any) -> None:
+        """Run `ALTER TABLE table change`, on a cluster where the rows are: partitions, deletes, settings."""
+        with self._writers.connect() as connection:
+            for statement in tables.altered(table, change, cluster_of(connection)):
+                connection.execute(sa.text(statement), params)
+
     def insert(self, table: str, rows: pa.Table, token: str | None = None) -> None:
         """Append `rows` to `table` in one block.
 
@@ -77,3 +90,19 @@ class TelemetryStore:
         """Release every connection, and with the last one the embedded engine."""
         self._readers.dispose()
         self._writers.dispose()
+
+
+def cluster_of(connection: sa.Connection) -> Cluster | None:
+    """The cluster that a connection of a telemetry store belongs to; None: one server."""
+    found = connection.get_execution_options().get(_CLUSTER)
+    return found if isinstance(found, Cluster) else None
+
+
+def _split_cluster(url: sa.URL) -> tuple[Cluster | None, sa.URL]:
+    """Take `cluster=NAME` out of a URL, and put in how a cluster's statements run; what the URL says itself stays."""
+    name = url.query.get("cluster")
+    if not isinstance(name, str):
+        return None, url
+    settings = {f"ch_{setting}": value for setting, value in tables.SETTINGS.items()}
+    url = url.difference_update_query(["cluster"])
+    return Cluster(name, url.database or "default"), url.update_query_dict(settings | dict(url.query))

@@ -11,7 +11,15 @@ import pytest
 from store.control import ControlStore
 from store.migrate import upgrade
 from store.telemetry import TelemetryStore
+from tests.clickhouse import CLUSTER, running_clickhouse
 from tests.postgres import logical_postgres, postgres, postgres_server  # noqa: F401  fixtures
+
+# Modules whose promises hold over ClickHouse's HTTP interface as well, and over Distributed tables.
+ON_SERVERS_TOO = {
+    "store.test_migrations": ("server", "cluster"),
+    "store.test_telemetry": ("server", "cluster"),
+    "economics.test_ledger": ("cluster",),
+}
 
 
 @pytest.fixture(scope="session")
@@ -29,15 +37,46 @@ def engine_root(engine_dir: Path) -> Iterator[TelemetryStore]:
     store.close()
 
 
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """clickhousedb:// and the address of a server, reached over HTTP; a database's name may follow."""
+    with running_clickhouse(tmp_path_factory.mktemp("server") / "data") as address:
+        yield f"clickhousedb://{address}/{{database}}"
+
+
+@pytest.fixture(scope="session")
+def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same for a cluster."""
+    with running_clickhouse(tmp_path_factory.mktemp("cluster") / "data", CLUSTER) as address:
+        yield f"clickhousedb://{address}/{{database}}?cluster={CLUSTER}"
+
+
 @pytest.fixture
-def empty_telemetry(engine_root: TelemetryStore, engine_dir: Path) -> Iterator[TelemetryStore]:
-    """A telemetry store on a database of its own, without tables."""
+def empty_telemetry(
+    request: pytest.FixtureRequest, engine_root: TelemetryStore, engine_dir: Path
+) -> Iterator[TelemetryStore]:
+    """A telemetry store on a database of its own, without tables; see `ON_SERVERS_TOO`."""
+    url = f"clickhousedb:///{{database}}?interface=chdb&path={engine_dir}"
+    place = getattr(request, "param", "embedded")
+    root = engine_root
+    if place != "embedded":
+        url = request.getfixturevalue(f"{place}_url")
+        root = TelemetryStore(url.format(database="default").split("?")[0])
     name = f"test_{uuid.uuid4().hex}"
-    engine_root.execute(f"CREATE DATABASE {name}")
-    store = TelemetryStore(f"clickhousedb:///{name}?interface=chdb&path={engine_dir}")
+    root.execute(f"CREATE DATABASE {name}")
+    store = TelemetryStore(url.format(database=name))
     yield store
     store.close()
-    engine_root.execute(f"DROP DATABASE {name} SYNC")
+    root.execute(f"DROP DATABASE {name} SYNC")
+    if root is not engine_root:
+        root.close()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of `ON_SERVERS_TOO` against every kind of telemetry store."""
+    places = ON_SERVERS_TOO.get(metafunc.module.__name__.removeprefix("tests."))
+    if places and "empty_telemetry" in metafunc.fixturenames:
+        metafunc.parametrize("empty_telemetry", ["embedded", *places], indirect=True)
 
 
 @pytest.fixture

@@ -293,7 +293,7 @@ def test_an_evaluation_without_change_writes_no_alert(store: ControlStore) -> No
     sa.event.listen(store.engine, "before_cursor_execute", listener)
     line.evaluate(10)
     written = [text.split()[1] for text in statements if text.startswith(("UPDATE", "INSERT"))]
-    assert written == ["alert_lease"]
+    assert written == ["lease"]
 
 
 def test_the_models_are_what_the_migration_makes(store: ControlStore) -> None:
@@ -302,7 +302,7 @@ def test_the_models_are_what_the_migration_makes(store: ControlStore) -> None:
 
     from store.control import Base
 
-    mine = {"alert_instance", "alert_event", "outbox", "delivery_attempt", "alert_channel", "alert_lease"}
+    mine = {"alert_instance", "alert_event", "outbox", "delivery_attempt", "alert_channel", "lease"}
 
     def is_mine(item: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
         return (name if kind == "table" else item.table.name) in mine

@@ -11,7 +11,7 @@ import httpx
 import uvicorn
 
 from cli.connections import MOST_HEAD_BYTES, LimitedConnection
-from cli.serve import _Quiet
+from cli.listening import QuietServer
 
 
 class Impatient(LimitedConnection):
@@ -30,7 +30,7 @@ def serving(protocol: type[LimitedConnection], work: Callable[[int], Coroutine[A
     async def run() -> None:
         listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(hello, http=protocol, log_level="warning", lifespan="off")
-        server = _Quiet(config)
+        server = QuietServer(config)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             await asyncio.wait_for(work(listener.getsockname()[1]), 30)

@@ -169,7 +169,20 @@ def test_a_data_directory_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     assert "written by a newer version" in done.stderr
 
 
-@pytest.mark.parametrize("command", [(), ("serve",), ("demo",), ("checklist",), ("drift",), ("drift", "baseline")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        (),
+        ("serve",),
+        ("collector",),
+        ("worker",),
+        ("dashboard",),
+        ("demo",),
+        ("checklist",),
+        ("drift",),
+        ("drift", "baseline"),
+    ],
+)
 def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
     done = andon(*command, "--help", COLUMNS="200", NO_COLOR="1")
     assert done.returncode == 0

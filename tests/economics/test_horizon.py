@@ -25,7 +25,7 @@ POLICY = RetentionSettings(spans=30)
 
 
 def fold_of(store: TelemetryStore) -> Fold:
-    return Fold(store, BANDS, timedelta(seconds=10), started=LATER + HOUR)
+    return Fold(store, BANDS, timedelta(seconds=10))
 
 
 def retention_of(store: TelemetryStore, fold: Fold, policy: RetentionSettings = POLICY) -> Retention:
@@ -62,7 +62,7 @@ def test_a_later_day_does_not_go_before_an_earlier_one_that_waits(telemetry: Tel
 
 
 def test_a_late_span_of_a_dropped_day_leaves_its_minute_as_it_was_and_is_counted(telemetry: TelemetryStore) -> None:
-    fold = Fold(telemetry, BANDS, timedelta(seconds=10), started=datetime(2020, 1, 1, tzinfo=NOON.tzinfo))
+    fold = Fold(telemetry, BANDS, timedelta(seconds=10))
     retention = retention_of(telemetry, fold)
     store_spans(telemetry, span(NOON, n_out=100))
     fold.run_once(LATER)
@@ -78,9 +78,8 @@ def test_a_late_span_of_a_dropped_day_leaves_its_minute_as_it_was_and_is_counted
 
 def test_spans_that_come_too_late_are_counted_once_each(telemetry: TelemetryStore) -> None:
     advance_horizon(telemetry, NOON)
-    engine_now = telemetry.rows("SELECT now64(6, 'UTC') AS now")[0]["now"]
-    fold = Fold(telemetry, BANDS, timedelta(seconds=10), started=engine_now - HOUR)
-    row = "INSERT INTO spans (end_time, ingested_at) SELECT toDateTime64(:end, 9, 'UTC'), now64(9) - INTERVAL 5 MINUTE"
+    fold = Fold(telemetry, BANDS, timedelta(seconds=10))
+    row = "INSERT INTO spans (end_time, ingested_at) SELECT toDateTime64(:end, 9, 'UTC'), now64(9)"
     telemetry.execute(row, end=sql_minute(NOON - MINUTE))
     telemetry.execute(row, end=sql_minute(NOON + MINUTE))
     for _ in range(3):

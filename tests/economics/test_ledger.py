@@ -9,6 +9,8 @@ import pytest
 
 from economics.fold import Fold
 from economics.ledger import Usage, read_latency, read_usage
+from store.collectors import Watched
+from store.lease import LeaseLostError
 from store.telemetry import TelemetryStore
 from tests.economics.spans import NOON, SERVER, span, store_spans
 
@@ -19,7 +21,7 @@ LATER = datetime.now(UTC)
 
 
 def fold_of(store: TelemetryStore) -> Fold:
-    return Fold(store, BANDS, timedelta(seconds=10), started=LATER)
+    return Fold(store, BANDS, timedelta(seconds=10))
 
 
 def totals(store: TelemetryStore) -> tuple[int, int, int]:
@@ -250,27 +252,70 @@ def test_a_span_that_becomes_visible_late_with_an_early_stamp_is_folded(telemetr
     fold.run_once(LATER)
     late = span(n_out=2)
     store_spans(telemetry, late)
-    telemetry.execute(
-        "ALTER TABLE spans UPDATE ingested_at = ingested_at - INTERVAL 5 SECOND WHERE output_tokens = 2 "
-        "SETTINGS mutations_sync = 2"
+    telemetry.alter(
+        "spans",
+        "UPDATE ingested_at = ingested_at - INTERVAL 5 SECOND WHERE output_tokens = 2 SETTINGS mutations_sync = 2",
     )
     assert fold.run_once(LATER) == [NOON]
     assert totals(telemetry) == (2, 0, 3)
 
 
+def seen(since: datetime, before: datetime, *unknown: tuple[datetime, datetime]) -> Watched:
+    return Watched(since, before, unknown)
+
+
 def test_time_in_which_nobody_watched_is_a_gap_not_silence(telemetry: TelemetryStore) -> None:
-    fold = Fold(telemetry, BANDS, timedelta(seconds=10), started=NOON - 3 * MINUTE)
-    assert fold.run_once(NOON + timedelta(seconds=15)) == [NOON - 2 * MINUTE, NOON - MINUTE]
-    assert fold.run_once(NOON + 60 * MINUTE) == []
-    assert fold.run_once(NOON + 61 * MINUTE) == []
-    assert fold.run_once(NOON + 62 * MINUTE + timedelta(seconds=15)) == [NOON + 61 * MINUTE]
+    fold = fold_of(telemetry)
+    assert fold.run_once(NOON + timedelta(seconds=15)) == []
+    begun = NOON - 3 * MINUTE + timedelta(seconds=1)
+    assert fold.run_once(NOON + timedelta(seconds=15), seen(begun, NOON)) == [NOON - 2 * MINUTE, NOON - MINUTE]
+    later = NOON + 62 * MINUTE + timedelta(seconds=15)
+    assert fold.run_once(later, seen(NOON + 61 * MINUTE, later)) == [NOON + 61 * MINUTE]
 
 
-def test_minutes_whose_spans_wait_in_the_journal_are_not_silent(telemetry: TelemetryStore) -> None:
-    fold = Fold(telemetry, BANDS, timedelta(seconds=10), started=NOON - 3 * MINUTE)
+def test_minutes_whose_spans_wait_in_a_journal_are_not_silent(telemetry: TelemetryStore) -> None:
+    fold, now = fold_of(telemetry), NOON + timedelta(seconds=20)
     waiting = NOON - MINUTE + timedelta(seconds=20)
-    assert fold.run_once(NOON + timedelta(seconds=15), waiting_since=waiting) == [NOON - 2 * MINUTE]
-    assert fold.run_once(NOON + timedelta(seconds=20)) == [NOON - MINUTE]
+    assert fold.run_once(now, seen(NOON - 2 * MINUTE, waiting)) == [NOON - 2 * MINUTE]
+    assert fold.run_once(now, seen(NOON - 2 * MINUTE, now)) == [NOON - MINUTE]
+
+
+def test_minutes_that_a_vanished_collector_may_hold_are_not_silent(telemetry: TelemetryStore) -> None:
+    held = (NOON - 2 * MINUTE + timedelta(seconds=59), NOON - MINUTE + timedelta(seconds=1))
+    now = NOON + timedelta(seconds=15)
+    assert fold_of(telemetry).run_once(now, seen(NOON - 3 * MINUTE, now, held)) == [NOON - 3 * MINUTE]
+
+
+def test_who_folded_earlier_and_wakes_late_changes_no_total(telemetry: TelemetryStore) -> None:
+    first, second = fold_of(telemetry), fold_of(telemetry)
+    token = first.least_token()
+    store_spans(telemetry, span(trace=1, n_out=1))
+    assert first.run_once(LATER, token=token) == [NOON]
+    store_spans(telemetry, span(trace=2, n_out=10))
+    assert second.run_once(LATER, token=token + 1) == [NOON]
+    store_spans(telemetry, span(trace=3, n_out=100))
+    assert first.run_once(LATER, token=token) == [NOON]  # it counts 111, but under the earlier token
+    assert totals(telemetry) == (2, 0, 11)
+    assert second.run_once(LATER, token=token + 1) == [NOON]
+    assert totals(telemetry) == (3, 0, 111)
+
+
+def test_a_fold_that_lost_its_lease_publishes_nothing(telemetry: TelemetryStore) -> None:
+    def lost() -> None:
+        raise LeaseLostError
+
+    store_spans(telemetry, span(n_out=1))
+    with pytest.raises(LeaseLostError):
+        Fold(telemetry, BANDS, timedelta(seconds=10), confirm=lost).run_once(LATER)
+    assert telemetry.rows("SELECT count() AS n FROM folded_minutes") == [{"n": 0}]
+    assert totals(telemetry) == (1, 0, 1)
+
+
+def test_what_older_versions_published_is_outranked(telemetry: TelemetryStore) -> None:
+    microseconds = 1_795_000_000_000_000
+    telemetry.execute(f"INSERT INTO folded_minutes (minute, version) VALUES ('2026-11-01 00:00:00', {microseconds})")
+    fold = fold_of(telemetry)
+    assert fold.least_token() << 32 > microseconds
 
 
 def test_a_client_span_that_comes_late_turns_a_folded_server_span_into_its_mirror(telemetry: TelemetryStore) -> None:
@@ -287,16 +332,17 @@ def test_a_client_span_that_comes_late_turns_a_folded_server_span_into_its_mirro
 def test_folding_again_after_a_crash_between_rows_and_mark_changes_nothing(telemetry: TelemetryStore) -> None:
     store_spans(telemetry, span(n_in=5, n_out=1))
     fold_of(telemetry).run_once(LATER)
-    telemetry.execute("ALTER TABLE folded_minutes DELETE WHERE 1 SETTINGS mutations_sync = 2")
+    telemetry.alter("folded_minutes", "DELETE WHERE 1 SETTINGS mutations_sync = 2")
     assert totals(telemetry) == (1, 5, 1)
     fold_of(telemetry).run_once(LATER)
     assert totals(telemetry) == (1, 5, 1)
 
 
 def test_an_open_minute_is_read_from_spans_and_a_silent_one_is_published_as_zero(telemetry: TelemetryStore) -> None:
-    fold = Fold(telemetry, BANDS, timedelta(seconds=10), started=NOON - 3 * MINUTE)
+    fold = fold_of(telemetry)
     store_spans(telemetry, span(NOON + timedelta(seconds=1), n_out=1))
-    assert fold.run_once(NOON + timedelta(seconds=65)) == [NOON - 2 * MINUTE, NOON - MINUTE]
+    now = NOON + timedelta(seconds=65)
+    assert fold.run_once(now, seen(NOON - 2 * MINUTE, now)) == [NOON - 2 * MINUTE, NOON - MINUTE]
     assert totals(telemetry)[0] == 1
     assert fold.run_once(NOON + timedelta(seconds=75)) == [NOON]
 

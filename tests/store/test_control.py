@@ -15,7 +15,9 @@ from alembic.runtime.migration import MigrationContext
 import alerts.records  # noqa: F401  the records of every room must be known to Base
 import checklist.records  # noqa: F401
 import drift.records  # noqa: F401
+import store.collectors
 import store.keys
+import store.lease
 from checklist.records import ResultRecord
 from store.control import Base, ControlStore
 from store.errors import NewerDataError, StoreError

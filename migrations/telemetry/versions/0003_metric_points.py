@@ -1,6 +1,6 @@
 """Data points of metrics, one row each, whatever their kind."""
 
-from alembic import op
+from migrations.telemetry import ddl
 
 revision = "0003"
 down_revision = "0002"
@@ -58,9 +58,9 @@ SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fs
 
 def upgrade() -> None:
     """Create the table."""
-    op.execute(METRIC_POINTS)
+    ddl.create_table(METRIC_POINTS, "series")
 
 
 def downgrade() -> None:
     """Drop the table."""
-    op.execute("DROP TABLE metric_points")
+    ddl.drop_table("metric_points")

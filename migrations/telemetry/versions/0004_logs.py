@@ -1,6 +1,6 @@
 """Log records that are no observations."""
 
-from alembic import op
+from migrations.telemetry import ddl
 
 revision = "0004"
 down_revision = "0003"
@@ -38,9 +38,9 @@ SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fs
 
 def upgrade() -> None:
     """Create the table."""
-    op.execute(LOGS)
+    ddl.create_table(LOGS, "cityHash64(trace_id, time)")
 
 
 def downgrade() -> None:
     """Drop the table."""
-    op.execute("DROP TABLE logs")
+    ddl.drop_table("logs")

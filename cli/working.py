@@ -1,0 +1,117 @@
+"""The worker as a part of a process: fold, drift, checks, alerts and delivery, each done by one process at a time.
+
+Delivery needs no lease of its own: every message is claimed by one deliverer.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import Any
+
+from alerts.channel import Channel, load_channels
+from alerts.delivery import Deliverer
+from alerts.evaluator import Evaluator
+from alerts.rules import Rule, load_rules
+from checklist.runner import ChecklistRunner
+from cli.background import Periodic
+from cli.leasing import LeasedTask
+from cli.upkeep import UPKEEP_SECONDS, retention_of
+from cli.wiring import Signals, checklist_facts
+from dashboard.board import utc_now
+from drift.monitor import DriftMonitors
+from economics.fold import Fold
+from economics.prices import input_bands
+from economics.report import Reports
+from settings import Settings
+from store.collectors import read_collectors, watched
+from store.control import ControlStore
+from store.lease import new_holder
+from store.telemetry import TelemetryStore
+
+DELIVER_SECONDS = 1.0
+
+
+class WorkerPart:
+    """The background work. Rules and channels are read at once, so that a wrong one is told before anything is made."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._channels: dict[str, Channel] = dict(load_channels(settings.alerts.channels))
+        self._rules: tuple[Rule, ...] = tuple(
+            load_rules(settings.alerts, settings.checklist.poll_seconds, self._channels.keys())
+        )
+        self._periodics: list[Periodic] = []
+        self._tasks: list[LeasedTask] = []
+
+    def open(self, telemetry: TelemetryStore, control: ControlStore, dashboard_url: str, parts: ExitStack) -> None:
+        """Start the threads.
+
+        Args:
+            dashboard_url: where people find the dashboard; stands in every message.
+        """
+        settings, holder = self._settings, new_holder()
+        reports = Reports(telemetry, settings.pools)
+        evaluator = Evaluator(
+            control, self._rules, Signals(reports, control, settings), dashboard_url=dashboard_url, holder=holder
+        )
+        parts.callback(evaluator.release)
+        self._periodics = [
+            self._folding(telemetry, control, holder, parts),
+            self._drifting(telemetry, control, holder, parts),
+            self._checking(telemetry, control, holder, reports, parts),
+            Periodic("alerts", settings.alerts.poll_seconds, evaluator.evaluate_once),
+            Periodic("deliver", DELIVER_SECONDS, Deliverer(control, self._channels).deliver_once),
+            self._keeping(telemetry, control),
+        ]
+        for periodic in self._periodics:
+            periodic.start()
+            parts.callback(periodic.stop)
+
+    def health(self) -> dict[str, Any]:
+        """Counts of every task (`leading` says whether this process does it), of the fold and of retention."""
+        leading = {task.name: task.grant is not None for task in self._tasks}
+        return {
+            "background": {
+                one.name: {**one.health(), **({"leading": leading[one.name]} if one.name in leading else {})}
+                for one in self._periodics
+            },
+            "fold": self._fold.health(utc_now()),
+            "retention": self.retention.health(),
+        }
+
+    def _folding(self, telemetry: TelemetryStore, control: ControlStore, holder: str, parts: ExitStack) -> Periodic:
+        limits = self._settings.collector
+        task = self._fold_task = self._task(control, "fold", holder, limits.fold_seconds, parts)
+        fold = self._fold = Fold(telemetry, input_bands(), timedelta(seconds=limits.grace_seconds), task.check)
+        task.least_token = fold.least_token
+        work = task.led(lambda now, grant: fold.run_once(now, watched(read_collectors(control)), grant.token))
+        return Periodic("fold", limits.fold_seconds, work)
+
+    def _keeping(self, telemetry: TelemetryStore, control: ControlStore) -> Periodic:
+        self.retention = retention_of(telemetry, control, self._settings, self._fold.alone)
+        # Whoever folds also removes: a fold never runs while the spans of its minutes go.
+        work = self._fold_task.led(lambda now, _grant: self.retention.run_once(now))
+        return Periodic("retention", UPKEEP_SECONDS, work)
+
+    def _drifting(self, telemetry: TelemetryStore, control: ControlStore, holder: str, parts: ExitStack) -> Periodic:
+        drift = self._settings.drift
+        task = self._task(control, "drift", holder, drift.poll_seconds, parts)
+        monitors = DriftMonitors(telemetry, task.store, drift.monitors)
+        return Periodic("drift", drift.poll_seconds, task.led(lambda now, _grant: monitors.run_once(now)))
+
+    def _checking(
+        self, telemetry: TelemetryStore, control: ControlStore, holder: str, reports: Reports, parts: ExitStack
+    ) -> Periodic:
+        settings = self._settings
+        seconds = settings.checklist.poll_seconds
+        task = self._task(control, "checklist", holder, seconds, parts)
+        facts = checklist_facts(reports, control, settings)
+        checks = ChecklistRunner(settings, telemetry, task.store, facts=facts)
+        return Periodic("checklist", seconds, task.led(lambda now, _grant: checks.run_once(now)))
+
+    def _task(self, control: ControlStore, name: str, holder: str, seconds: float, parts: ExitStack) -> LeasedTask:
+        task = LeasedTask(control, name, holder, seconds)
+        self._tasks.append(task)
+        parts.callback(task.release)
+        return task

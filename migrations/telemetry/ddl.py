@@ -1,0 +1,26 @@
+"""How migrations of the telemetry store make, change and drop tables: by one text, on one server and on a cluster."""
+
+from alembic import op
+
+from store import tables
+from store.telemetry import cluster_of
+
+
+def create_table(statement: str, shard_by: str) -> None:
+    """Make a table from `CREATE TABLE name (...) ENGINE = MergeTree ...`; see `store.tables.created`."""
+    _execute(tables.created(statement, shard_by, cluster_of(op.get_bind())))
+
+
+def alter_table(name: str, change: str) -> None:
+    """Run `ALTER TABLE name change`; see `store.tables.altered`."""
+    _execute(tables.altered(name, change, cluster_of(op.get_bind())))
+
+
+def drop_table(name: str) -> None:
+    """Drop a table."""
+    _execute(tables.dropped(name, cluster_of(op.get_bind())))
+
+
+def _execute(statements: list[str]) -> None:
+    for statement in statements:
+        op.execute(statement)
