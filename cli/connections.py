@@ -1,7 +1,8 @@
 """Limits on HTTP connections before there is a request: how many, how long a head may take, and how large it may be.
 
 uvicorn has none of these of its own; without them, connections that never finish a head stay open for ever. One that
-breaks a limit is closed without an answer, as there is no request yet that could be answered in its own encoding.
+breaks a limit is closed without an answer, as there is no request yet that could be answered in its own encoding. One
+that speaks no HTTP is answered as OTLP has it, in JSON unless its head said before that it sends protobuf.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import asyncio
 from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from collector.answers import RefusalError, refusal
 
 MOST_CONNECTIONS: Final = 1024
 HEAD_SECONDS: Final = 60.0
@@ -69,3 +72,17 @@ class LimitedConnection(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+class OtlpConnection(LimitedConnection):
+    """One connection to the OTLP receiver."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP with a Status, and end the connection."""
+        named = next((value for name, value in self.headers or () if name == b"content-type"), b"")
+        media_type = named.decode("latin-1").split(";")[0].strip().lower()
+        answer = refusal(RefusalError(400, "http", msg), media_type)
+        head = [f"HTTP/1.1 {answer.status_code} Bad Request".encode(), b"connection: close"]
+        head += [name + b": " + value for name, value in answer.raw_headers]
+        self.transport.write(b"\r\n".join([*head, b"", bytes(answer.body)]))
+        self.transport.close()

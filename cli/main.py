@@ -57,6 +57,7 @@ COMMANDS = {
         ),
     ),
     "drift": Command("cli.drift", "app", "Drift monitors: baselines, verdicts, state."),
+    "keys": Command("cli.keys", "app", "Keys of those who send: create, list, revoke."),
     "retention": Command(
         "cli.retention",
         "retention",

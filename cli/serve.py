@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import logging
 import os
@@ -26,7 +25,8 @@ from alerts.evaluator import Evaluator
 from alerts.rules import load_rules
 from checklist.runner import ChecklistRunner
 from cli.background import Periodic
-from cli.connections import KEEP_ALIVE_SECONDS, LimitedConnection
+from cli.connections import KEEP_ALIVE_SECONDS, LimitedConnection, OtlpConnection
+from cli.listening import Tls, refuse_open_receivers
 from cli.ownership import owned
 from cli.upkeep import UPKEEP_SECONDS, retention_of
 from cli.wiring import Signals, checklist_facts
@@ -37,7 +37,7 @@ from drift.monitor import DriftMonitors
 from economics.fold import Fold
 from economics.prices import input_bands
 from economics.report import Reports
-from settings import Settings, SettingsError
+from settings import Settings, SettingsError, is_loopback
 from store.control import ControlStore
 from store.migrate import migrate
 from store.telemetry import TelemetryStore
@@ -58,6 +58,8 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         refuse_public_bind(settings.server.host)
+        refuse_open_receivers(settings)
+        self._tls = Tls.of(settings)
         self.settings = settings
         self._parts = ExitStack()
         self._stopping: Callable[[], object] = lambda: None
@@ -82,12 +84,16 @@ class Server:
     @property
     def otlp_url(self) -> str:
         """Address of the OTLP/HTTP receiver."""
-        return f"http://{_shown_host(self.settings.server.host)}:{self._otlp.getsockname()[1]}"
+        return self._receiver_url(self._otlp.getsockname()[1])
 
     @property
     def otlp_grpc_url(self) -> str:
         """Address of the OTLP/gRPC receiver."""
-        return f"http://{_shown_host(self.settings.server.host)}:{self._grpc_port}"
+        return self._receiver_url(self._grpc_port)
+
+    def _receiver_url(self, port: int) -> str:
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://{_shown_host(self.settings.collector_host)}:{port}"
 
     def run(self, before_stop: Callable[[], object] = lambda: None) -> None:
         """Serve until SIGTERM, Ctrl-C or `stop()`, then let requests finish. Call it from the main thread.
@@ -115,9 +121,9 @@ class Server:
         parts.enter_context(owned(settings.data_dir))
         self._http = _listen(settings.server.host, settings.server.port, "server.port")
         parts.callback(self._http.close)
-        self._otlp = _listen(settings.server.host, settings.server.otlp_http_port, "server.otlp_http_port")
+        self._otlp = _listen(settings.collector_host, settings.server.otlp_http_port, "server.otlp_http_port")
         parts.callback(self._otlp.close)
-        grpc_address = _probe(settings.server.host, settings.server.otlp_grpc_port, "server.otlp_grpc_port")
+        grpc_address = _probe(settings.collector_host, settings.server.otlp_grpc_port, "server.otlp_grpc_port")
         channels = load_channels(settings.alerts.channels)
         rules = load_rules(settings.alerts, settings.checklist.poll_seconds, channels.keys())
         telemetry = TelemetryStore(settings.resolved_telemetry_url())
@@ -125,16 +131,17 @@ class Server:
         control = ControlStore(settings.resolved_control_url())
         parts.callback(control.close)
         migrate(telemetry, control)
-        self._intake = Intake(settings, telemetry)
+        self._intake = Intake(settings, telemetry, control)
         self._intake.start()
         parts.callback(self._intake.stop)
         # One event loop for both receivers; gRPC is bound to the loop on which its port was opened.
         self._loop = parts.enter_context(asyncio.Runner())
         try:
-            self._grpc_port = self._loop.run(self._intake.grpc_receiver.bind(grpc_address))
+            credentials = None if self._tls is None else self._tls.for_grpc()
+            self._grpc_port = self._loop.run(self._intake.grpc_receiver.bind(grpc_address, credentials))
         except RuntimeError as error:
-            server = settings.server
-            raise _taken(server.host, server.otlp_grpc_port, "server.otlp_grpc_port", str(error)) from None
+            host, port = settings.collector_host, settings.server.otlp_grpc_port
+            raise _taken(host, port, "server.otlp_grpc_port", str(error)) from None
         parts.callback(lambda: self._loop.run(self._intake.grpc_receiver.stop(0)))
         reports = Reports(telemetry, settings.pools)
         fold = self._fold = Fold(
@@ -172,7 +179,7 @@ class Server:
     async def _serve(self, before_stop: Callable[[], object]) -> None:
         servers = [
             (_Quiet(_config(create_app(self._board))), self._http),
-            (_Quiet(_config(self._intake.receiver.app())), self._otlp),
+            (_Quiet(_config(self._intake.receiver.app(), OtlpConnection, self._tls)), self._otlp),
         ]
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -199,10 +206,14 @@ class _Quiet(uvicorn.Server):
         yield
 
 
-def _config(app: Any) -> uvicorn.Config:
+def _config(
+    app: Any, connection: type[LimitedConnection] = LimitedConnection, tls: Tls | None = None
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=LimitedConnection,
+        http=connection,
+        ssl_certfile=None if tls is None else tls.cert,
+        ssl_keyfile=None if tls is None else tls.key,
         log_level="warning",
         access_log=False,
         lifespan="off",
@@ -217,11 +228,7 @@ def refuse_public_bind(host: str) -> None:
     Raises:
         SettingsError: any other address.
     """
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    if not is_loopback(host):
         raise SettingsError(
             f"server.host = {host!r} is refused: there is no login yet, so Andon listens on loopback only "
             "(127.0.0.1, ::1 or localhost). To reach it from elsewhere, use an SSH tunnel: "

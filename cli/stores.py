@@ -16,7 +16,8 @@ import httpx
 from cli.ownership import is_owned, owned
 from settings import Settings
 from store.control import ControlStore
-from store.migrate import migrate
+from store.errors import StoreError
+from store.migrate import is_current, migrate, migrate_control
 from store.telemetry import TelemetryStore
 
 ASK_SECONDS = 10.0
@@ -48,6 +49,26 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
                 control.close()
         finally:
             telemetry.close()
+
+
+@contextmanager
+def open_control(settings: Settings) -> Iterator[ControlStore]:
+    """Open the control store of `settings` alone, also beside a running server, and close it at the end.
+
+    Raises:
+        StoreError: it cannot be opened, or a server of another version works on it.
+    """
+    control = ControlStore(settings.resolved_control_url())
+    try:
+        if is_owned(settings.data_dir) and not is_current(control):
+            raise StoreError(
+                f"the server that runs on {settings.data_dir} is of another version than this command; "
+                "restart it with this version first"
+            )
+        migrate_control(control)
+        yield control
+    finally:
+        control.close()
 
 
 def running_server(data_dir: Path) -> str | None:

@@ -33,27 +33,36 @@ class Code(IntEnum):
     UNIMPLEMENTED = 12
     INTERNAL = 13
     UNAVAILABLE = 14
+    UNAUTHENTICATED = 16
 
 
 _CODE_OF_STATUS = {
     400: Code.INVALID_ARGUMENT,
+    401: Code.UNAUTHENTICATED,
     403: Code.PERMISSION_DENIED,
     404: Code.NOT_FOUND,
     405: Code.UNIMPLEMENTED,
     413: Code.RESOURCE_EXHAUSTED,
     415: Code.INVALID_ARGUMENT,
+    429: Code.RESOURCE_EXHAUSTED,
     500: Code.INTERNAL,
     503: Code.UNAVAILABLE,
 }
 
 
 class RefusalError(Exception):
-    """A request that is answered with an error."""
+    """A request that is answered with an error.
 
-    def __init__(self, http_status: int, reason: str, message: str) -> None:
+    Args:
+        reason: the short name under which it is counted.
+        retry_after_seconds: when the sender shall try again; None for one that shall not. A 503 always says when.
+    """
+
+    def __init__(self, http_status: int, reason: str, message: str, retry_after_seconds: int | None = None) -> None:
         super().__init__(message)
         self.http_status = http_status
         self.reason = reason
+        self.retry_after_seconds = retry_after_seconds or (RETRY_AFTER_SECONDS if http_status == 503 else None)
 
 
 def slow_body() -> RefusalError:
@@ -61,27 +70,30 @@ def slow_body() -> RefusalError:
     return RefusalError(503, "slow_body", f"the body did not arrive within {READ_SECONDS:g} s; retry")
 
 
-def retry_info() -> RetryInfo:
+def retry_info(seconds: int) -> RetryInfo:
     """When a sender that is told to retry shall do so."""
-    return RetryInfo(retry_delay=Duration(seconds=RETRY_AFTER_SECONDS))
+    return RetryInfo(retry_delay=Duration(seconds=seconds))
 
 
-def status_of(http_status: int, message: str) -> Status:
+def status_of(refused: RefusalError) -> Status:
     """The Status of a refusal; one that a retry cures says when, a bad request says so in its details."""
-    status = Status(code=_CODE_OF_STATUS.get(http_status, Code.INTERNAL), message=message)
-    if http_status == 503:
-        status.details.add().Pack(retry_info())
-    elif http_status == 400:
+    message = str(refused)
+    status = Status(code=_CODE_OF_STATUS.get(refused.http_status, Code.INTERNAL), message=message)
+    if refused.retry_after_seconds is not None:
+        status.details.add().Pack(retry_info(refused.retry_after_seconds))
+    elif refused.http_status == 400:
         violation = BadRequest.FieldViolation(field="body", description=message)
         status.details.add().Pack(BadRequest(field_violations=[violation]))
     return status
 
 
-def refusal(http_status: int, message: str, media_type: str) -> Response:
+def refusal(refused: RefusalError, media_type: str) -> Response:
     """An error answer with a Status body in the request's encoding (JSON for an unknown one)."""
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if http_status == 503 else None
+    headers = {} if refused.retry_after_seconds is None else {"Retry-After": str(refused.retry_after_seconds)}
+    if refused.http_status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     media_type = PROTOBUF if media_type == PROTOBUF else JSON
-    return Response(_encoded(status_of(http_status, message), media_type), http_status, headers, media_type)
+    return Response(_encoded(status_of(refused), media_type), refused.http_status, headers, media_type)
 
 
 def success(answer: type[Message], rejected: str, refused: dict[str, int]) -> Message:
@@ -89,11 +101,12 @@ def success(answer: type[Message], rejected: str, refused: dict[str, int]) -> Me
 
     Args:
         rejected: the field of its partial success that counts.
-        refused: reason -> items; when there are any the answer says so as a partial success.
+        refused: reason -> items; when there are any the answer says so as a partial success. A reason of no items is
+            a warning: all is stored, and yet something is odd.
     """
     if not refused:
         return answer()
-    explanation = "; ".join(f"{count} refused: {reason}" for reason, count in refused.items())
+    explanation = "; ".join(f"{count} refused: {reason}" if count else reason for reason, count in refused.items())
     partial: dict[str, Any] = {rejected: sum(refused.values()), "error_message": explanation}
     return answer(partial_success=partial)
 

@@ -9,34 +9,46 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+import pyarrow as pa
+
+from collector.admission import Sender
 from collector.answers import RefusalError
 from collector.cardinality import Cardinality
 from collector.census import TooManyElementsError
+from collector.counts import ReceiverCounts
 from collector.envelope import UndecodableError
 from collector.exports import Export
+from collector.frames import Mark
 from collector.journal import Journal
 from collector.otlp_json import protobuf_of
-from collector.rows import Decoded
+from collector.rows import Decoded, of_project
+from collector.seen import request_digest
 
 log = logging.getLogger(__name__)
 
 GROUP_BYTES: Final = 4 * 2**20
 QUICK_BYTES: Final = 2**20
+_FEW_BYTES: Final = 64
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A request whose body is read; `done` gives the items that were refused, by reason, once the rest is on disk."""
+    """A request whose body is read; `done` gives the items that were refused, by reason, once the rest is on disk.
+
+    One that is marked `alone` is decoded by itself.
+    """
 
     export: Export
     body: bytes
     is_json: bool
+    sender: Sender
+    alone: bool = False
     done: Future[dict[str, int]] = field(default_factory=Future)
 
     @property
@@ -44,15 +56,19 @@ class Waiting:
         """Whether it is soon decoded; JSON takes twenty times the work of protobuf."""
         return not self.is_json and len(self.body) <= QUICK_BYTES
 
+    def joins(self, other: Waiting) -> bool:
+        """Whether both can be decoded as one. A sender with a limit is not joined: its items are counted."""
+        return (
+            self.is_quick
+            and not self.alone
+            and self.export is other.export
+            and self.sender.project == other.sender.project
+            and self.sender.bucket is None
+        )
 
-@dataclass
-class DecodeCounts:
-    """Since start: requests that were decoded, their bytes and items (refused ones too), and the time it took."""
-
-    requests: int = 0
-    bytes: int = 0
-    items: int = 0
-    seconds: float = 0.0
+    def is_wanted(self) -> bool:
+        """Whether its sender still waits. What one sent that has gone is not acknowledged and need not be kept."""
+        return self.done.running() or self.done.set_running_or_notify_cancel()
 
 
 class Decoding:
@@ -60,25 +76,24 @@ class Decoding:
 
     Args:
         journals: by table, for every table that an export fills.
-        accepted: counts the rows that are on disk, by table.
+        counts: of what was stored and refused.
         cardinality: folds runaway values before rows are stored; None lets everything in.
     """
 
     def __init__(
-        self, journals: Mapping[str, Journal], accepted: Counter[str], cardinality: Cardinality | None = None
+        self, journals: Mapping[str, Journal], counts: ReceiverCounts, cardinality: Cardinality | None = None
     ) -> None:
-        self.counts = DecodeCounts()
-        self._counting = threading.Lock()
-        self._journals = journals
-        self._accepted = accepted
         self._cardinality = cardinality
+        self._journals = journals
+        self._counts = counts
         self._quick = _Lane("decode-quick", self._take)
         self._slow = _Lane("decode-slow", self._take)
 
     def submit(self, waiting: Waiting) -> Future[dict[str, int]]:
         """Queue a request.
 
-        The future raises RefusalError: the body is none that can be read (400, 413), or cannot be stored now (503).
+        The future raises RefusalError: the body is none that can be read (400, 413), the sender sends too fast (429),
+        or it cannot be stored now (503).
         """
         (self._quick if waiting.is_quick else self._slow).put(waiting)
         return waiting.done
@@ -89,55 +104,85 @@ class Decoding:
         self._slow.close()
 
     def _take(self, group: list[Waiting]) -> None:
-        # A sender that has gone waits no longer; what it sent is not acknowledged and need not be kept.
-        group = [waiting for waiting in group if waiting.done.set_running_or_notify_cancel()]
-        if len(group) > 1:
-            export = group[0].export
-            began = time.perf_counter()
-            try:
-                decoded = export.decode([waiting.body for waiting in group], time.time_ns())
-            except Exception as error:  # noqa: BLE001  which of them it was shows when each is decoded alone
-                log.debug("a group of %d requests is decoded one by one: %s", len(group), error)
+        fresh: dict[bytes, Waiting] = {}
+        alone: list[tuple[bytes, Waiting]] = []
+        for waiting in filter(Waiting.is_wanted, group):
+            digest = request_digest(waiting.export.path, waiting.sender.project, waiting.body)
+            if digest in fresh or self._arrival(digest) is not None:
+                alone.append((digest, waiting))
             else:
-                if not decoded.refused:
-                    self._store(group, decoded, began)
-                    return
-        # Alone, or one of the group is to be told what is wrong with it.
-        for waiting in group:
+                fresh[digest] = waiting
+        if len(fresh) < 2 or not self._take_together(fresh):
+            alone = [*fresh.items(), *alone]
+        for digest, waiting in alone:
             try:
-                began = time.perf_counter()
-                self._store([waiting], _decode(waiting), began)
+                self._take_alone(digest, waiting)
             except Exception as error:  # noqa: BLE001  the request is answered with it, and the lane goes on
-                waiting.done.set_exception(error)
+                waiting.done.set_exception(_refusal(error))
 
-    def _store(self, group: list[Waiting], decoded: Decoded, began: float) -> None:
-        tables = {group[0].export.table: decoded.rows, **decoded.beside}
-        tables = {table: rows for table, rows in tables.items() if rows.num_rows}
+    def _take_together(self, fresh: dict[bytes, Waiting]) -> bool:
+        """Decode and store requests as one; False when one of them has to be told something."""
+        group, now_nanos, began = list(fresh.values()), time.time_ns(), time.perf_counter()
+        try:
+            decoded = group[0].export.decode([waiting.body for waiting in group], now_nanos)
+        except Exception as error:  # noqa: BLE001  which of them it was shows when each is decoded alone
+            log.debug("a group of %d requests is decoded one by one: %s", len(group), error)
+            return False
+        if decoded.refused or decoded.undated:
+            return False
+        self._store(group, [Mark(digest, now_nanos) for digest in fresh], decoded, began)
+        return True
+
+    def _take_alone(self, digest: bytes, waiting: Waiting) -> None:
+        # One that comes again is read as it was at first, so that it is answered alike.
+        mark = Mark(digest, self._arrival(digest) or time.time_ns())
+        began = time.perf_counter()
+        decoded = _decode(waiting, mark.arrived)
+        if waiting.sender.bucket is not None:
+            waiting.sender.bucket.take(decoded.items)
+        self._store([waiting], [mark], decoded, began)
+
+    def _arrival(self, digest: bytes) -> int | None:
+        """When a request came whose rows are on disk, UTC nanoseconds."""
+        arrivals = (journal.seen.arrival(digest) for journal in self._journals.values())
+        return next((arrival for arrival in arrivals if arrival is not None), None)
+
+    def _store(self, group: list[Waiting], marks: list[Mark], decoded: Decoded, began: float) -> None:
+        project, tables = group[0].sender.project, _tables(group[0].export, decoded)
         if self._cardinality is not None:
-            now_nanos = time.time_ns()
-            tables = {table: self._cardinality.fold(table, rows, now_nanos) for table, rows in tables.items()}
-        self._count(group, decoded.rejected + sum(rows.num_rows for rows in tables.values()), began)
-        appends = [self._journals[table].append(rows) for table, rows in tables.items()]
+            now = time.time_ns()
+            tables = {table: self._cardinality.fold(table, rows, now, project) for table, rows in tables.items()}
+        tables = {table: of_project(rows, project) for table, rows in tables.items()}
+        size = sum(len(waiting.body) for waiting in group)
+        self._counts.decoded(len(group), size, decoded.items, time.perf_counter() - began)
+        appends = {
+            table: self._journals[table].append(rows, () if table in decoded.undated else marks)
+            for table, rows in tables.items()
+        }
 
         def answer(error: BaseException | None) -> None:
             if error is None:
-                self._accepted.update({table: rows.num_rows for table, rows in tables.items()})
+                self._answer(group, decoded, {name: tables[name].num_rows for name in tables if appends[name].result()})
+                return
             for waiting in group:
-                if error is None:
-                    waiting.done.set_result(decoded.refused)
-                elif isinstance(error, OSError | RuntimeError):
-                    waiting.done.set_exception(RefusalError(503, "journal", f"cannot store now, retry: {error}"))
-                else:
-                    waiting.done.set_exception(error)
+                waiting.done.set_exception(_refusal(error))
 
-        _when_all_done(appends, answer)
+        _when_all_done(list(appends.values()), answer)
 
-    def _count(self, group: list[Waiting], items: int, began: float) -> None:
-        with self._counting:
-            self.counts.requests += len(group)
-            self.counts.bytes += sum(len(waiting.body) for waiting in group)
-            self.counts.items += items
-            self.counts.seconds += time.perf_counter() - began
+    def _answer(self, group: list[Waiting], decoded: Decoded, written: dict[str, int]) -> None:
+        """Answer requests whose rows are on disk; `written` says in which tables they were not before."""
+        if written.keys() == _tables(group[0].export, decoded).keys():
+            self._counts.stored(written, decoded.refused)
+        elif len(group) > 1:
+            # While they were decoded, one of them was stored from another copy.
+            self._counts.stored(written, {})
+            for waiting in group:
+                self._quick.put(replace(waiting, alone=True))
+            return
+        else:
+            self._counts.repeated(written)
+        for waiting in group:
+            waiting.done.set_result(decoded.refused)
 
 
 class _Lane:
@@ -183,11 +228,11 @@ class _Lane:
                 self._changed.wait()
             first = self._waiting.popleft()
             group, size = [first], len(first.body)
-            if first.is_quick:
+            if first.joins(first):
                 others: deque[Waiting] = deque()
                 for waiting in self._waiting:
                     fits = size + len(waiting.body) <= GROUP_BYTES
-                    if fits and waiting.is_quick and waiting.export is first.export:
+                    if fits and waiting.joins(first):
                         group.append(waiting)
                         size += len(waiting.body)
                     else:
@@ -196,23 +241,42 @@ class _Lane:
             return group
 
 
-def _decode(waiting: Waiting) -> Decoded:
+def _refusal(error: BaseException) -> BaseException:
+    """The refusal of a request whose rows cannot be stored; any other error as it is."""
+    if isinstance(error, OSError | RuntimeError) and not isinstance(error, RefusalError):
+        return RefusalError(503, "journal", f"cannot store now, retry: {error}")
+    return error
+
+
+def _tables(export: Export, decoded: Decoded) -> dict[str, pa.Table]:
+    """The rows by table; tables without any are left out."""
+    tables = {export.table: decoded.rows, **decoded.beside}
+    return {table: rows for table, rows in tables.items() if rows.num_rows}
+
+
+def _decode(waiting: Waiting, now_nanos: int) -> Decoded:
     export, body = waiting.export, waiting.body
     try:
-        return export.decode(protobuf_of(body, export.request) if waiting.is_json else body, time.time_ns())
+        decoded = export.decode(protobuf_of(body, export.request) if waiting.is_json else body, now_nanos)
     except TooManyElementsError as error:
         raise RefusalError(413, "too_many_elements", str(error)) from None
     except UndecodableError as error:
         encoding = "JSON" if waiting.is_json else "protobuf"
         raise RefusalError(400, "undecodable", f"the body is not OTLP {encoding}: {error}") from None
+    if body and not decoded.items and b"".join(body[:_FEW_BYTES].split()) != b"{}":
+        # Protobuf does not say what it holds: that of another message can look like one without items.
+        return replace(
+            decoded, refused={f"the body holds nothing that {export.path} takes; is it of another signal?": 0}
+        )
+    return decoded
 
 
-def _when_all_done(futures: Sequence[Future[None]], tell: Callable[[BaseException | None], None]) -> None:
+def _when_all_done(futures: Sequence[Future[bool]], tell: Callable[[BaseException | None], None]) -> None:
     """Call `tell` once, when every future is done: with None, or with what one of them raised."""
     left = len(futures)
     lock = threading.Lock()
 
-    def one_done(_future: Future[None]) -> None:
+    def one_done(_future: Future[bool]) -> None:
         nonlocal left
         with lock:
             left -= 1

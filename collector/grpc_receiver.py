@@ -55,8 +55,8 @@ class GrpcReceiver(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no
         }
         self._server: Any = None
 
-    async def bind(self, address: str) -> int:
-        """Take `address` (host:port; port 0 picks one) and return the port.
+    async def bind(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Take `address` (host:port; port 0 picks one), with TLS where there are credentials, and return the port.
 
         Raises:
             RuntimeError: it cannot be taken.
@@ -64,6 +64,8 @@ class GrpcReceiver(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no
         limit = ("grpc.max_receive_message_length", self._reception.max_body_bytes)
         self._server = grpc.aio.server(options=(*_LIMITS, limit))
         self._server.add_generic_rpc_handlers((self,))
+        if credentials is not None:
+            return int(self._server.add_secure_port(address, credentials))
         return int(self._server.add_insecure_port(address))
 
     async def serve(self) -> None:
@@ -106,10 +108,11 @@ class GrpcReceiver(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no
     async def _take(self, export: Export, context: Any) -> dict[str, int]:
         share = Share(self._reception.budget)
         try:
+            sender = await self._reception.admission.admit(_metadata(context))
             share.take(0)
             body = await self._read(context)
             share.take(len(body))
-            return await self._reception.take(export, body, is_json=False)
+            return await self._reception.take(export, body, sender, is_json=False)
         finally:
             share.release()
 
@@ -131,11 +134,21 @@ class GrpcReceiver(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no
         return body
 
 
+def _metadata(context: Any) -> dict[str, str]:
+    """What a call says beside its message, as text; the first of several values of one name."""
+    found: dict[str, str] = {}
+    for name, value in context.invocation_metadata() or ():
+        if isinstance(value, str):
+            found.setdefault(name, value)
+    return found
+
+
 async def _abort(context: Any, refusal: RefusalError) -> bytes:
     """End the call with the Status of a refusal, in the trailers too; some senders read only the delay beside it."""
-    status = status_of(refusal.http_status, str(refusal))
+    status = status_of(refusal)
     trailers = [("grpc-status-details-bin", status.SerializeToString())]
-    if refusal.http_status == 503:
-        trailers.append(("google.rpc.retryinfo-bin", retry_info().SerializeToString()))
+    if refusal.retry_after_seconds is not None:
+        delay = retry_info(refusal.retry_after_seconds)
+        trailers.append(("google.rpc.retryinfo-bin", delay.SerializeToString()))
     await context.abort(_CODES[status.code], status.message, tuple(trailers))
     raise AssertionError("abort() does not return")

@@ -7,17 +7,22 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from collector.admission import Admission
 from collector.cardinality import Cardinality
 from collector.columns import LOG_SCHEMA, METRIC_SCHEMA, OBSERVATION_SCHEMA, SPAN_SCHEMA
 from collector.grpc_receiver import GrpcReceiver
 from collector.journal import Journal
 from collector.receiver import Receiver
 from collector.reception import Reception
+from collector.rows import stored_schema
 from collector.writer import Writer
-from settings import Settings
+from settings import Settings, is_loopback
+from store.control import ControlStore
 from store.telemetry import TelemetryStore
 
 log = logging.getLogger(__name__)
+
+STOP_SECONDS = 20.0  # how long a stopping server still writes to the store; the journal keeps the rest
 
 _SCHEMAS = {
     "spans": SPAN_SCHEMA,
@@ -29,9 +34,13 @@ _SCHEMAS = {
 
 class Intake:
     """Takes OTLP, keeps it safe, and writes it to the store. `stop()` loses nothing: what is not in the store stays
-    in the journal for the next start."""
+    in the journal for the next start.
 
-    def __init__(self, settings: Settings, store: TelemetryStore) -> None:
+    Args:
+        control: where the keys of senders stand; None for a collector that knows none.
+    """
+
+    def __init__(self, settings: Settings, store: TelemetryStore, control: ControlStore | None = None) -> None:
         limits = self._limits = settings.collector
         self._store = store
         self._cardinality = Cardinality(limits)
@@ -40,21 +49,22 @@ class Intake:
         for table, schema in _SCHEMAS.items():
             journal = Journal(
                 settings.journal_dir / table,
-                schema,
+                stored_schema(schema),
                 seal_seconds=limits.seal_seconds,
                 seal_bytes=limits.seal_bytes,
                 max_bytes=limits.journal_max_bytes,
                 on_sealed=lambda table=table: self._writers[table].wake(),  # type: ignore[misc]
             )
             self._journals[table] = journal
-            self._writers[table] = Writer(journal, store, table)
+            self._writers[table] = Writer(journal, store, table, on_return=self._store_returned)
         self._reception = Reception(
             self._journals,
             max_body_bytes=limits.max_body_bytes,
             max_in_flight_bytes=limits.max_in_flight_bytes,
+            admission=Admission(limits, control),
             cardinality=self._cardinality,
         )
-        self.receiver = Receiver(self._reception)
+        self.receiver = Receiver(self._reception, loopback_only=is_loopback(settings.collector_host))
         self.grpc_receiver = GrpcReceiver(self._reception)
 
     def start(self) -> None:
@@ -69,7 +79,13 @@ class Intake:
         for journal in self._journals.values():
             journal.close()
         for writer in self._writers.values():
-            writer.stop()
+            writer.stop(STOP_SECONDS)
+        for writer in self._writers.values():
+            writer.join()
+
+    def _store_returned(self) -> None:
+        for writer in self._writers.values():
+            writer.store_returned()
 
     @property
     def alive(self) -> bool:
@@ -84,17 +100,19 @@ class Intake:
 
     def health(self) -> dict[str, Any]:
         """Counts since start, and what waits in the journal; `dashboard.metrics` names each number for `/metrics`."""
-        counts, budget, decoded = self._reception.counts, self._reception.budget, self._reception.decoded
+        counts, budget = self._reception.counts, self._reception.budget
         return {
             "requests_total": counts.requests,
+            "duplicate_requests_total": counts.duplicate_requests,
+            "forgotten_requests_total": sum(journal.seen.forgotten_early for journal in self._journals.values()),
             "accepted": {table: counts.accepted[table] for table in _SCHEMAS},
             "refused_items": dict(counts.refused_items),
             "refused_requests": dict(counts.refused_requests),
             "decoded": {
-                "requests_total": decoded.requests,
-                "bytes_total": decoded.bytes,
-                "items_total": decoded.items,
-                "seconds_total": decoded.seconds,
+                "requests_total": counts.decoded_requests,
+                "bytes_total": counts.decoded_bytes,
+                "items_total": counts.decoded_items,
+                "seconds_total": counts.decode_seconds,
             },
             "in_flight": {"bytes": budget.held, "limit_bytes": budget.most},
             "journal": {table: self._journal_health(table) for table in _SCHEMAS},
@@ -108,6 +126,7 @@ class Intake:
             "bytes": state.bytes,
             "limit_bytes": self._limits.journal_max_bytes,
             "segments": state.segments,
+            "quarantined_segments": state.quarantined,
             "oldest_age_seconds": state.oldest_age_seconds,
         }
 

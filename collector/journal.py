@@ -2,7 +2,7 @@
 
 One open segment at a time takes the rows of many requests; a group of them shares one fsync. When it is old or large
 enough it is sealed (renamed), and from then on the writer owns it; its name is the token that makes its insert
-idempotent.
+idempotent. A request that it has taken already is recognised and not written again.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
-from collector.segment import OPEN, SEALED, OpenSegment, sync_folder
+from collector.backlog import Backlog, JournalState
+from collector.clock import SYSTEM_CLOCK, Clock
+from collector.frames import Mark
+from collector.seen import SeenRequests
+from collector.segment import OPEN, SEALED, OpenSegment, read_marks, sync_folder
 
 log = logging.getLogger(__name__)
 
 QUARANTINE = "quarantine"
+SEEN = "seen"
 
 
 class JournalFullError(RuntimeError):
@@ -30,16 +34,20 @@ class JournalFullError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class JournalState:
-    """What the journal holds, for the health page: bytes on disk, segments waiting, age of the oldest in seconds."""
+class _Append:
+    """Rows that wait to be written; the future tells whether they were new."""
 
-    bytes: int
-    segments: int
-    oldest_age_seconds: float | None
+    rows: pa.Table
+    marks: Sequence[Mark]
+    done: Future[bool] = field(default_factory=Future)
 
 
 class Journal:
-    """A durable queue of Arrow tables of one schema, written by one thread."""
+    """A durable queue of Arrow tables of one schema, written by one thread.
+
+    Raises:
+        OSError: the folder cannot be made or read.
+    """
 
     def __init__(
         self,
@@ -50,6 +58,7 @@ class Journal:
         seal_bytes: int,
         max_bytes: int,
         on_sealed: Callable[[], None] = lambda: None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.folder = folder
         self.schema = schema
@@ -57,23 +66,31 @@ class Journal:
         self._seal_bytes = seal_bytes
         self._max_bytes = max_bytes
         self._on_sealed = on_sealed
-        self._waiting: queue.SimpleQueue[tuple[pa.Table, Future[None]] | None] = queue.SimpleQueue()
+        self._clock = clock
+        self._waiting: queue.SimpleQueue[_Append | None] = queue.SimpleQueue()
         self._segment: OpenSegment | None = None
-        self._bytes = 0
+        self._ending: list[OpenSegment] = []
+        self._newest = 0
         self._closed = False
+        self._backlog = Backlog(clock)
         folder.mkdir(parents=True, exist_ok=True)
-        self._adopt_left_over()
+        self.seen = self._adopt_left_over()
         self._thread = threading.Thread(target=self._run, name=f"journal-{folder.name}", daemon=True)
         self._thread.start()
 
-    def append(self, rows: pa.Table) -> Future[None]:
-        """Queue `rows`; the future is done when they are on disk (fsync), or fails with OSError or JournalFullError."""
-        done: Future[None] = Future()
+    def append(self, rows: pa.Table, marks: Sequence[Mark] = ()) -> Future[bool]:
+        """Queue `rows`; the future is done when they are on disk (fsync), or fails with OSError or JournalFullError.
+
+        Args:
+            marks: of the requests that the rows are from. When one of them is on disk already nothing is written, and
+                the future tells so: it is False.
+        """
+        item = _Append(rows, marks)
         if self._closed:
-            done.set_exception(JournalFullError("the journal is closed: the server is stopping"))
+            item.done.set_exception(_closed())
         else:
-            self._waiting.put((rows, done))
-        return done
+            self._waiting.put(item)
+        return item.done
 
     def sealed(self) -> Iterator[Path]:
         """Sealed segments, oldest first."""
@@ -81,19 +98,21 @@ class Journal:
 
     def state(self) -> JournalState:
         """What is on disk now."""
-        paths = [*self.folder.glob(f"*{SEALED}"), *self.folder.glob(f"*{OPEN}")]
-        sizes = {path: _size(path) for path in paths}
-        made = (path.name.split("-")[0] for path in sizes)
-        oldest = min((int(nanos) for nanos in made if nanos.isdecimal()), default=None)
-        age = None if oldest is None else max(0.0, (time.time_ns() - oldest) / 1e9)
-        return JournalState(sum(sizes.values()), len(sizes), age)
+        return self._backlog.state()
+
+    def discard(self, segment: Path) -> None:
+        """Delete a segment that the store holds."""
+        segment.unlink(missing_ok=True)
+        self._backlog.gone(segment)
 
     def quarantine(self, segment: Path) -> Path:
-        """Set a damaged segment aside, so that it blocks nothing and can be looked at."""
+        """Set a segment aside that is damaged or refused, so that it blocks nothing and can be looked at."""
         place = self.folder / QUARANTINE
         place.mkdir(exist_ok=True)
         target = place / segment.name
         segment.rename(target)
+        self._backlog.gone(segment)
+        self._backlog.quarantined()
         sync_folder(self.folder)
         return target
 
@@ -109,10 +128,19 @@ class Journal:
             self._waiting.put(None)
             self._thread.join()
 
-    def _adopt_left_over(self) -> None:
-        for path in self.folder.glob(f"*{OPEN}"):
+    def _adopt_left_over(self) -> SeenRequests:
+        """Take over what an earlier run left: its segments, and which requests it had stored."""
+        left_open = list(self.folder.glob(f"*{OPEN}"))
+        seen = SeenRequests(
+            self.folder / SEEN, [mark for path in left_open for mark in _marks(path)], clock=self._clock
+        )
+        for path in left_open:
             path.rename(path.with_suffix(SEALED))
+        for path in self.folder.glob(f"*{SEALED}"):
+            self._backlog.found(path)
+        self._backlog.quarantined(len(list(self.folder.glob(f"{QUARANTINE}/*{SEALED}"))))
         sync_folder(self.folder)
+        return seen
 
     def _run(self) -> None:
         running = True
@@ -121,66 +149,108 @@ class Journal:
             if None in group:
                 running = False
             # A sender that has gone no longer waits; what it sent is not acknowledged and need not be kept.
-            appends = [item for item in group if item is not None and item[1].set_running_or_notify_cancel()]
+            appends = [item for item in group if item is not None and item.done.set_running_or_notify_cancel()]
             if appends:
                 self._write(appends)
-            if self._segment is not None and (
-                not running or self._segment.is_due(self._seal_seconds, self._seal_bytes)
-            ):
+            due = self._segment is not None and self._segment.is_due(self._seal_seconds, self._seal_bytes)
+            if due or self._ending or not running:
                 self._seal()
+        while not self._waiting.empty():
+            late = self._waiting.get()
+            if late is not None and late.done.set_running_or_notify_cancel():
+                late.done.set_exception(_closed())
 
-    def _next_group(self) -> list[tuple[pa.Table, Future[None]] | None]:
+    def _next_group(self) -> list[_Append | None]:
+        """Everything that waits, up to the bytes of a segment."""
         patience = self._segment.seconds_left(self._seal_seconds) if self._segment else None
+        if self._ending:
+            patience = self._seal_seconds if patience is None else min(patience, self._seal_seconds)
         try:
             group = [self._waiting.get(timeout=patience)]
         except queue.Empty:
             return []
-        while not self._waiting.empty():
-            group.append(self._waiting.get())
+        size = 0 if group[0] is None else group[0].rows.nbytes
+        while size < self._seal_bytes and not self._waiting.empty():
+            item = self._waiting.get()
+            size += 0 if item is None else item.rows.nbytes
+            group.append(item)
         return group
 
-    def _write(self, appends: list[tuple[pa.Table, Future[None]]]) -> None:
+    def _write(self, appends: list[_Append]) -> None:
+        self.seen.forget()
+        fresh: list[_Append] = []
+        copies: list[_Append] = []
+        marks: dict[bytes, Mark] = {}
+        for append in appends:
+            digests = {mark.digest for mark in append.marks}
+            if any(self.seen.arrival(digest) is not None for digest in digests):
+                append.done.set_result(False)
+            elif not marks.keys().isdisjoint(digests):
+                copies.append(append)
+            else:
+                marks.update({mark.digest: mark for mark in append.marks})
+                fresh.append(append)
         try:
-            if self.state().bytes > self._max_bytes:
-                raise JournalFullError(
-                    f"the journal in {self.folder} holds more than collector.journal_max_bytes = {self._max_bytes}; "
-                    "the telemetry store is not taking rows"
-                )
-            if self._segment is None:
-                self._segment = OpenSegment(self.folder, self.schema)
-            for rows, _ in appends:
-                self._segment.write(rows)
-            self._segment.sync()
+            if fresh:
+                self._write_down(fresh)
         except Exception as error:  # noqa: BLE001  whatever went wrong, nothing of it was acknowledged
             self._abandon()
-            for _, done in appends:
-                done.set_exception(error)
+            for append in (*fresh, *copies):
+                append.done.set_exception(error)
             return
-        for _, done in appends:
-            done.set_result(None)
+        self.seen.add(marks.values())
+        for append in fresh:
+            append.done.set_result(True)
+        for append in copies:
+            append.done.set_result(False)
+
+    def _write_down(self, appends: list[_Append]) -> None:
+        if self._backlog.bytes > self._max_bytes:
+            raise JournalFullError(
+                f"the journal in {self.folder} holds more than collector.journal_max_bytes = {self._max_bytes}; "
+                "the telemetry store is not taking rows"
+            )
+        if self._segment is None:
+            self._newest = max(self._newest + 1, self._clock.wall())
+            self._segment = OpenSegment(self.folder, self.schema, self._newest, self._clock)
+        for append in appends:
+            self._segment.write(append.rows, append.marks)
+        self._segment.sync()
+        self._backlog.grown(self._segment.path, self._segment.size)
 
     def _abandon(self) -> None:
-        """After a failed write: cut the segment back to what was acknowledged and seal that."""
+        """After a failed write: let go of the segment; what was acknowledged of it is sealed, the rest cut off."""
         if self._segment is not None:
-            try:
-                self._segment.cut_back()
-            except OSError:
-                log.exception("journal segment %s could not be cut back after a failed write", self._segment.path)
+            self._ending.append(self._segment)
             self._segment = None
-            self._on_sealed()
+            self._seal()
 
     def _seal(self) -> None:
-        assert self._segment is not None  # noqa: S101  the caller looked
-        segment, self._segment = self._segment, None
-        try:
-            segment.seal()
-        except OSError:
-            log.exception("journal segment %s could not be sealed; it is adopted at the next start", segment.path)
+        """Hand what takes no more rows to the writer; a segment that the disk will not let go is tried again."""
+        if self._segment is not None:
+            self._ending.append(self._segment)
+            self._segment = None
+        # Before the writer may delete a segment, and the marks in it.
+        self.seen.save()
+        ending, self._ending = self._ending, []
+        for segment in ending:
+            try:
+                if not segment.seal():
+                    self._backlog.gone(segment.path)
+            except OSError as error:
+                if not self._ending:
+                    log.warning("journal segment %s cannot be sealed now, tried again: %s", segment.path, error)
+                self._ending.append(segment)
         self._on_sealed()
 
 
-def _size(path: Path) -> int:
+def _marks(segment: Path) -> list[Mark]:
     try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
+        return read_marks(segment)
+    except OSError as error:
+        log.warning("journal segment %s cannot be read: %s", segment, error)
+        return []
+
+
+def _closed() -> JournalFullError:
+    return JournalFullError("the journal is closed: the server is stopping")

@@ -17,7 +17,7 @@ from collector.attributes import KeyValues, columns_of
 from collector.columns import OBSERVATION_ATTRIBUTES, OBSERVATION_EVENT, OBSERVATION_SCHEMA, OBSERVATIONS_EVENT
 from collector.envelope import Envelope, whole
 from collector.packed import read_packed
-from collector.records import decode_records
+from collector.records import RECORDS_TABLE, decode_records
 from collector.rows import TIME_FAULT, Bodies, Decoded, counted, exactly, mask, out_of_time
 from collector.signals import (
     BAD_WEIGHT,
@@ -73,7 +73,7 @@ def decode_logs(bodies: Bodies, now_nanos: int) -> Decoded:
             table, faults = read(heads.take(where), records.field("attributes").take(pa.array(where)))
             tables.append(table)
             refused += Counter(faults)
-    return Decoded(pa.concat_tables(tables), dict(refused), {"logs": others.rows})
+    return Decoded(pa.concat_tables(tables), dict(refused), {RECORDS_TABLE: others.rows}, others.undated)
 
 
 def _read_rows(heads: Heads, attributes: pa.ListArray) -> tuple[pa.Table, dict[str, int]]:

@@ -7,26 +7,16 @@ answers; here is the one budget, the one decoder and the one set of counts that 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
+from collector.admission import Admission, Sender
 from collector.bodies import Budget, Share
 from collector.cardinality import Cardinality
-from collector.decoding import DecodeCounts, Decoding, Waiting
+from collector.counts import ReceiverCounts
+from collector.decoding import Decoding, Waiting
 from collector.exports import Export
 from collector.journal import Journal
-
-
-@dataclass
-class ReceiverCounts:
-    """Since start: what was accepted, by table, and what was refused, by reason."""
-
-    requests: int = 0
-    accepted: Counter[str] = field(default_factory=Counter)
-    refused_items: Counter[str] = field(default_factory=Counter)
-    refused_requests: Counter[str] = field(default_factory=Counter)
 
 
 class Reception:
@@ -36,6 +26,7 @@ class Reception:
         journals: by table, for every table that an export fills.
         max_body_bytes: limit of a body before and after decompression.
         max_in_flight_bytes: limit of all bodies held at once, whichever way they came.
+        admission: says whose a request is, before it is read.
         cardinality: folds runaway values before rows are stored.
     """
 
@@ -45,23 +36,21 @@ class Reception:
         *,
         max_body_bytes: int,
         max_in_flight_bytes: int,
+        admission: Admission,
         cardinality: Cardinality,
     ) -> None:
         self.counts = ReceiverCounts()
+        self.admission = admission
         self.max_body_bytes = max_body_bytes
         self.budget = Budget(max_in_flight_bytes)
-        self._decoding = Decoding(journals, self.counts.accepted, cardinality)
+        self._decoding = Decoding(journals, self.counts, cardinality)
         self._inflating = ThreadPoolExecutor(2, thread_name_prefix="inflate")
-
-    @property
-    def decoded(self) -> DecodeCounts:
-        """What was decoded since start."""
-        return self._decoding.counts
 
     def close(self) -> None:
         """Finish what waits and stop the threads."""
         self._inflating.shutdown()
         self._decoding.close()
+        self.admission.close()
 
     async def inflate(self, decompress: Callable[[bytes, int], bytes], packed: bytes, share: Share) -> bytes:
         """A body decompressed, under the limit of one body and, in `share`, that of all.
@@ -75,12 +64,11 @@ class Reception:
         share.take(len(body))
         return body
 
-    async def take(self, export: Export, body: bytes, *, is_json: bool) -> dict[str, int]:
+    async def take(self, export: Export, body: bytes, sender: Sender, *, is_json: bool) -> dict[str, int]:
         """Return when every row of `body` is on disk: the items that were refused, by reason.
 
         Raises:
-            RefusalError: the body is none that can be read (400, 413), or cannot be stored now (503).
+            RefusalError: the body is none that can be read (400, 413), the sender sends too fast (429), or it cannot
+                be stored now (503).
         """
-        refused = await asyncio.wrap_future(self._decoding.submit(Waiting(export, body, is_json)))
-        self.counts.refused_items.update(refused)
-        return refused
+        return await asyncio.wrap_future(self._decoding.submit(Waiting(export, body, is_json, sender)))

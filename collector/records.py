@@ -5,6 +5,8 @@ The text of a body is made like that of an attribute: a string as it is, anythin
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +15,8 @@ from collector.attributes import KeyValues, value_text
 from collector.columns import LOG_SCHEMA
 from collector.envelope import Opened, resource_columns, scope_columns
 from collector.rows import TIME_FAULT, Decoded, Mask, as_code, as_time, exactly, out_of_time, without_faulty
+
+RECORDS_TABLE = "logs"
 
 
 def decode_records(opened: Opened, chosen: Mask, now_nanos: int) -> Decoded:
@@ -27,6 +31,7 @@ def decode_records(opened: Opened, chosen: Mask, now_nanos: int) -> Decoded:
     records = opened.items.take(where)
     observed, sent = records.field("observed_time_unix_nano"), records.field("time_unix_nano")
     time = pc.if_else(pc.equal(sent, 0), observed, sent)
+    is_undated = pc.any(pc.equal(time, 0)).as_py()
     time = pc.if_else(pc.equal(time, 0), pa.scalar(now_nanos, pa.uint64()), time)
     pairs = KeyValues(records.field("attributes"))
     shared = resource_columns(opened) | scope_columns(opened)
@@ -43,4 +48,5 @@ def decode_records(opened: Opened, chosen: Mask, now_nanos: int) -> Decoded:
         "attributes": pairs.rest(),
         **{name: column.take(where) for name, column in shared.items()},
     }
-    return without_faulty(columns, {TIME_FAULT: out_of_time(time, now_nanos)}, LOG_SCHEMA)
+    decoded = without_faulty(columns, {TIME_FAULT: out_of_time(time, now_nanos)}, LOG_SCHEMA)
+    return replace(decoded, undated=frozenset({RECORDS_TABLE} if is_undated else ()))

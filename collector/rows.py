@@ -17,6 +17,7 @@ from collector.columns import TIME
 
 EARLIEST_NANOS = 946_684_800 * 10**9  # 2000-01-01: before it a clock was never set
 FUTURE_NANOS = 24 * 3600 * 10**9
+PROJECT = pa.field("project", pa.string())
 TIME_FAULT = "time is before 2000 or more than a day ahead"
 
 Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
@@ -24,15 +25,26 @@ Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 @dataclass(frozen=True)
 class Decoded:
-    """Rows to store, and what was refused: reason -> count; `beside` holds rows of other tables, by table."""
+    """Rows to store, and what was refused: reason -> count; `beside` holds rows of other tables, by table.
+
+    `undated` names the tables in which a row took the time of its arrival, as it had none of its own: the same bytes
+    again may be another event.
+    """
 
     rows: pa.Table
     refused: dict[str, int] = field(default_factory=dict)
     beside: dict[str, pa.Table] = field(default_factory=dict)
+    undated: frozenset[str] = frozenset()
 
     @property
     def rejected(self) -> int:
         return sum(self.refused.values())
+
+    @property
+    def items(self) -> int:
+        """Everything that was sent: what is to be stored, in any table, and what was refused."""
+        tables = (self.rows, *self.beside.values())
+        return sum(len(rows) for rows in tables) + self.rejected
 
 
 Bodies: TypeAlias = bytes | Sequence[bytes]
@@ -52,6 +64,16 @@ def without_faulty(columns: dict[str, pa.Array], faults: dict[str, Mask], schema
     if bad.any():
         table = table.filter(pa.array(~bad))
     return Decoded(table.cast(schema), counted(refused))
+
+
+def of_project(rows: pa.Table, project: str) -> pa.Table:
+    """The rows of a decoder as they are stored, see `stored_schema`: with whose they are, one value for all."""
+    return rows.append_column(PROJECT, pa.repeat(pa.scalar(project), rows.num_rows))
+
+
+def stored_schema(decoded: pa.Schema) -> pa.Schema:
+    """What the journal and the store hold of rows that a decoder gives."""
+    return decoded.append(PROJECT)
 
 
 def counted(faults: dict[str, Mask]) -> dict[str, int]:

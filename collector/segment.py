@@ -1,4 +1,4 @@
-"""One file of the journal: frames of Arrow record batches, each with its length and checksum.
+"""One file of the journal: the schema in its first frame, then the rows of requests, as Arrow record batches.
 
 A crash can tear the last frame, which was never acknowledged; reading gives every frame before it. Damage anywhere
 else shows in a checksum: the readable frames are given, and the damage is told.
@@ -8,37 +8,37 @@ from __future__ import annotations
 
 import os
 import secrets
-import struct
-import time
-import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
 import pyarrow as pa
 
+from collector.clock import SYSTEM_CLOCK, Clock
+from collector.frames import Frame, Mark, frame, read_frames
+
 OPEN = ".open"
 SEALED = ".segment"
 
-_MAGIC = b"ANDN"
-_HEAD = struct.Struct("<4sQI")  # magic, length of the payload, CRC-32 of the payload
-_CHECK = struct.Struct("<I")  # CRC-32 of the head
-_FRAME_HEAD = _HEAD.size + _CHECK.size
-
 
 class OpenSegment:
-    """The segment that takes rows. Its first frame is the schema, each other one a record batch.
+    """The segment that takes rows.
+
+    Args:
+        started: UTC nanoseconds, the first part of its name; segments are written to the store in its order.
 
     Raises:
         OSError: the file cannot be made or written.
     """
 
-    def __init__(self, folder: Path, schema: pa.Schema) -> None:
-        self.path = folder / f"{time.time_ns():020d}-{secrets.token_hex(6)}{OPEN}"
+    def __init__(self, folder: Path, schema: pa.Schema, started: int, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.path = folder / f"{started:020d}-{secrets.token_hex(6)}{OPEN}"
+        self.size = 0
         self._schema = schema
-        self._opened = time.monotonic()
+        self._clock = clock
+        self._opened = clock.steady()
         self._file = FileIO(self.path, "wb")
-        self._acknowledged = 0
         try:
             self._write_frame(schema.serialize())
             sync_folder(folder)
@@ -47,44 +47,56 @@ class OpenSegment:
             self.path.unlink(missing_ok=True)
             raise
 
-    def write(self, rows: pa.Table) -> None:
-        """Append rows; they are safe only after `sync()`."""
+    def write(self, rows: pa.Table, marks: Sequence[Mark] = ()) -> None:
+        """Append the rows of requests; they are safe only after `sync()`."""
         if rows.schema != self._schema:
             raise pa.ArrowInvalid(f"rows of another schema were given to the journal: {rows.schema.names}")
-        for batch in rows.combine_chunks().to_batches():
+        batches = rows.combine_chunks().to_batches()
+        # With the last batch the requests are whole. There is one, unless its rows take gigabytes.
+        for batch in batches[:-1]:
             self._write_frame(batch.serialize())
+        for batch in batches[-1:]:
+            self._write_frame(batch.serialize(), marks)
 
     def sync(self) -> None:
         """Return when everything written is on disk."""
         os.fdatasync(self._file.fileno())
-        self._acknowledged = self._file.tell()
+        self.size = self._file.tell()
 
     def is_due(self, seconds: float, size: int) -> bool:
         """Whether the segment is older than `seconds` or holds at least `size` bytes."""
-        return self.seconds_left(seconds) <= 0 or self._acknowledged >= size
+        return self.seconds_left(seconds) <= 0 or self.size >= size
 
     def seconds_left(self, seconds: float) -> float:
         """Time until the segment is `seconds` old."""
-        return max(0.0, self._opened + seconds - time.monotonic())
+        return max(0.0, seconds - (self._clock.steady() - self._opened) / 1e9)
 
-    def seal(self) -> None:
-        """Close the file and give it the name under which the writer finds it."""
-        self._file.close()
-        self.path.rename(self.path.with_suffix(SEALED))
-        sync_folder(self.path.parent)
+    def seal(self) -> bool:
+        """Give the file, cut back to what was synced, the name under which the writer finds it.
 
-    def cut_back(self) -> None:
-        """After a failed write: keep what was synced, if anything was, and seal it."""
-        if self._acknowledged == 0:
+        Returns:
+            Whether anything was synced; else the file is deleted.
+
+        Raises:
+            OSError: it cannot be done now; call it again.
+        """
+        if self.size == 0:
             self._file.close()
             self.path.unlink(missing_ok=True)
-        else:
-            os.ftruncate(self._file.fileno(), self._acknowledged)
-            self.seal()
+            return False
+        # A failed write may have left rows that were never acknowledged, and that their sender sends again.
+        if not self._file.closed:
+            if self._file.tell() != self.size:
+                os.ftruncate(self._file.fileno(), self.size)
+                os.fdatasync(self._file.fileno())
+            self._file.close()
+        if self.path.exists():
+            self.path.rename(self.path.with_suffix(SEALED))
+        sync_folder(self.path.parent)
+        return True
 
-    def _write_frame(self, payload: pa.Buffer) -> None:
-        head = _HEAD.pack(_MAGIC, payload.size, zlib.crc32(payload))
-        for part in (head + _CHECK.pack(zlib.crc32(head)), payload):
+    def _write_frame(self, payload: pa.Buffer, marks: Sequence[Mark] = ()) -> None:
+        for part in frame(payload, marks):
             rest = memoryview(part)
             while rest:
                 rest = rest[self._file.write(rest) or 0 :]
@@ -104,65 +116,34 @@ def read_segment(path: Path, schema: pa.Schema) -> SegmentRows:
     Args:
         schema: used where the segment's own schema frame is damaged.
     """
-    content = pa.py_buffer(path.read_bytes())
-    payloads: list[pa.Buffer] = []
-    at, damage = 0, None
-    while at < content.size:
-        payload = _frame_at(content, at)
-        if payload is None:
-            found = bytes(content[at + 1 :]).find(_MAGIC)
-            torn = found < 0 and not _whole_frame_fails(content, at)
-            damage = None if torn else f"{path.name}: a frame at byte {at} of {content.size} fails its checksum"
-            while found >= 0 and payload is None:
-                at += 1 + found
-                payload = _frame_at(content, at)
-                found = bytes(content[at + 1 :]).find(_MAGIC)
-            if payload is None:
-                break
-        payloads.append(payload)
-        at += _FRAME_HEAD + payload.size
-    return _rows(path, payloads, schema, damage)
-
-
-def _rows(path: Path, payloads: list[pa.Buffer], schema: pa.Schema, damage: str | None) -> SegmentRows:
-    if not payloads:
+    found = read_frames(path.read_bytes())
+    damage = None if found.damage is None else f"{path.name}: {found.damage}"
+    frames = found.intact
+    if not frames:
         return SegmentRows(None, damage)
     try:
-        schema, payloads = pa.ipc.read_schema(payloads[0]), payloads[1:]
+        schema, frames = pa.ipc.read_schema(frames[0].payload), frames[1:]
     except (OSError, pa.ArrowException):
         damage = damage or f"{path.name}: the schema frame is missing"
-    try:
-        batches = [pa.ipc.read_record_batch(payload, schema) for payload in payloads]
-    except (OSError, pa.ArrowException) as error:
-        return SegmentRows(None, damage or f"{path.name}: {error}")
+    batches, unreadable = _batches(frames, schema)
+    damage = damage or (None if unreadable is None else f"{path.name}: {unreadable}")
     return SegmentRows(pa.Table.from_batches(batches, schema) if batches else None, damage)
 
 
-def _frame_at(content: pa.Buffer, at: int) -> pa.Buffer | None:
-    """The payload of the frame at `at`, None when there is no whole, intact one."""
-    length = _length_at(content, at)
-    if length is None or at + _FRAME_HEAD + length > content.size:
-        return None
-    payload = content.slice(at + _FRAME_HEAD, length)
-    (_, _, checksum) = _HEAD.unpack(content.slice(at, _HEAD.size))
-    return payload if zlib.crc32(payload) == checksum else None
+def _batches(frames: list[Frame], schema: pa.Schema) -> tuple[list[pa.RecordBatch], str | None]:
+    """The batches that can be read, and why others cannot."""
+    batches, unreadable = [], None
+    for one in frames:
+        try:
+            batches.append(pa.ipc.read_record_batch(one.payload, schema))
+        except (OSError, pa.ArrowException) as error:
+            unreadable = str(error)
+    return batches, unreadable
 
 
-def _length_at(content: pa.Buffer, at: int) -> int | None:
-    if at + _FRAME_HEAD > content.size:
-        return None
-    head = content.slice(at, _HEAD.size)
-    (check,) = _CHECK.unpack(content.slice(at + _HEAD.size, _CHECK.size))
-    magic, length, _ = _HEAD.unpack(head)
-    return int(length) if magic == _MAGIC and zlib.crc32(head) == check else None
-
-
-def _whole_frame_fails(content: pa.Buffer, at: int) -> bool:
-    """Whether the file is long enough for the frame at `at`, or its head is whole but unreadable."""
-    if at + _FRAME_HEAD > content.size:
-        return False
-    length = _length_at(content, at)
-    return length is None or at + _FRAME_HEAD + length <= content.size
+def read_marks(path: Path) -> list[Mark]:
+    """The marks of the requests whose rows are whole in a segment."""
+    return [mark for one in read_frames(path.read_bytes()).intact for mark in one.marks]
 
 
 def sync_folder(folder: Path) -> None:

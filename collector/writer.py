@@ -1,7 +1,8 @@
 """Moves sealed journal segments into the store, each in one idempotent insert, and deletes them when they are synced.
 
 The tables are created with `fsync_after_insert`: when an insert returns, its rows survive power loss. A crash between
-insert and delete repeats the insert with the same token, which the store then ignores.
+insert and delete repeats the insert with the same token, which the store then ignores. A store that takes nothing is
+asked again after a pause; a segment that it refuses while it takes others is in the end set aside.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,22 @@ from store.telemetry import TelemetryStore
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
+MOST_REFUSALS = 8
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds between two tries: the first pause, doubled after each failure up to the longest."""
+
+    first_seconds: float = 0.5
+    longest_seconds: float = 30.0
+
+    def after(self, failures: int) -> float:
+        """The pause after this many failures in a row."""
+        return min(self.first_seconds * 2.0 ** min(failures - 1, 30), self.longest_seconds)
+
+
+PATIENCE = Patience()
 
 
 @dataclass
@@ -32,35 +48,72 @@ class WriterCounts:
     rows: int = 0
     failed_inserts: int = 0
     quarantined: int = 0
+    set_aside: int = 0
     last_error: str | None = None
     insert_seconds: Histogram = field(default_factory=lambda: Histogram(INSERT_BOUNDS))
 
 
-class Writer:
-    """One thread that empties one journal into one table."""
+@dataclass
+class _Suspect:
+    """A segment that failed while others went through: how often, and when it is tried again (monotonic seconds)."""
 
-    def __init__(self, journal: Journal, store: TelemetryStore, table: str) -> None:
+    failures: int = 0
+    retry_at: float = 0.0
+
+
+class Writer:
+    """One thread that empties one journal into one table.
+
+    Args:
+        on_return: called when the store takes rows again after it did not.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        store: TelemetryStore,
+        table: str,
+        patience: Patience = PATIENCE,
+        on_return: Callable[[], None] = lambda: None,
+    ) -> None:
         self.counts = WriterCounts()
         self._journal = journal
         self._store = store
         self._table = table
-        self._work = threading.Event()
-        self._stopping = threading.Event()
+        self._patience = patience
+        self._on_return = on_return
+        self._bell = threading.Condition()
+        self._sealed = True  # what an earlier run left
+        self._returned = False
+        self._stop_at: float | None = None
+        self._suspects: dict[str, _Suspect] = {}
+        self._is_away = False
         self._thread = threading.Thread(target=self._run, name=f"writer-{table}", daemon=True)
 
     def start(self) -> None:
         """Begin with what an earlier run left in the journal."""
-        self._work.set()
         self._thread.start()
 
     def wake(self) -> None:
         """A segment was sealed."""
-        self._work.set()
+        with self._bell:
+            self._sealed = True
+            self._bell.notify()
 
-    def stop(self) -> None:
-        """Write what is sealed, then stop; what the store does not take stays in the journal."""
-        self._stopping.set()
-        self._work.set()
+    def store_returned(self) -> None:
+        """Another writer found that the store takes rows again: do not wait for the end of a pause."""
+        with self._bell:
+            self._returned = self._is_away
+            self._bell.notify()
+
+    def stop(self, within_seconds: float) -> None:
+        """Begin nothing after that time and then stop; what is not in the store stays in the journal. See `join`."""
+        with self._bell:
+            self._stop_at = time.monotonic() + within_seconds
+            self._bell.notify()
+
+    def join(self) -> None:
+        """Wait until it has stopped."""
         self._thread.join()
 
     def health(self) -> dict[str, Any]:
@@ -71,18 +124,10 @@ class Writer:
             "segments_total": counts.segments,
             "failed_inserts_total": counts.failed_inserts,
             "quarantined_total": counts.quarantined,
+            "set_aside_total": counts.set_aside,
             "insert_seconds": counts.insert_seconds.report(),
             "last_error": counts.last_error,
         }
-
-    def drain_once(self) -> None:
-        """Move every sealed segment now.
-
-        Raises:
-            Exception: what the store raised; the segment stays.
-        """
-        for segment in self._journal.sealed():
-            self._move(segment)
 
     @property
     def alive(self) -> bool:
@@ -90,24 +135,64 @@ class Writer:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        pause = FIRST_PAUSE_SECONDS
+        failures = 0
+        pause: float | None = None
         while True:
-            self._work.wait()
-            self._work.clear()
-            stopping = self._stopping.is_set()
+            stopping = self._wait(pause)
             try:
-                self.drain_once()
-                pause = FIRST_PAUSE_SECONDS
+                self._drain()
+                if self._is_away:
+                    self._is_away = False
+                    self._on_return()
+                failures, pause = 0, self._next_suspect()
             except Exception as error:  # noqa: BLE001  any failure of the store leaves the segment and is tried again
-                self.counts.failed_inserts += 1
-                self.counts.last_error = (str(error) or type(error).__name__).splitlines()[0][:300]
-                log.warning("insert into %s failed, next try in %.1f s: %s", self._table, pause, self.counts.last_error)
-                if not stopping:
-                    self._stopping.wait(pause)
-                    pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-                    self._work.set()
+                failures += 1
+                pause = self._patience.after(failures)
+                log.warning("insert into %s failed, next try in %.1f s: %s", self._table, pause, _told(error))
             if stopping:
                 return
+
+    def _wait(self, pause: float | None) -> bool:
+        """Sleep until there is something to do, or for `pause` seconds; whether to stop."""
+
+        def is_due() -> bool:
+            return self._stop_at is not None or self._returned or (self._sealed and not self._is_away)
+
+        with self._bell:
+            self._bell.wait_for(is_due, pause)
+            self._sealed = self._returned = False
+            return self._stop_at is not None
+
+    def _drain(self) -> None:
+        """Try every sealed segment that is due.
+
+        Raises:
+            Exception: what the store raised, when it took nothing. With a second segment refused it counts as away.
+        """
+        moved = 0
+        failed: list[tuple[Path, Exception]] = []
+        for segment in self._journal.sealed():
+            suspect = self._suspects.get(segment.stem)
+            now = time.monotonic()
+            if self._stop_at is not None and now > self._stop_at:
+                log.warning("stopping: %s segments of %s wait for the next start", self._waiting(), self._table)
+                break
+            if suspect is not None and suspect.retry_at > now:
+                continue
+            try:
+                self._move(segment)
+                moved += 1
+            except Exception as error:  # noqa: BLE001  whatever it is, the segment stays
+                self.counts.failed_inserts += 1
+                self.counts.last_error = _told(error)
+                failed.append((segment, error))
+                if len(failed) > 1 and not moved:
+                    self._is_away = True
+                    break
+        if failed and not moved:
+            raise failed[-1][1]
+        for segment, refusal in failed:
+            self._suspect(segment, refusal)
 
     def _move(self, segment: Path) -> None:
         found = read_segment(segment, self._journal.schema)
@@ -115,12 +200,39 @@ class Writer:
             began = time.perf_counter()
             self._store.insert(self._table, found.rows, token=segment.stem)
             self.counts.insert_seconds.observe(time.perf_counter() - began)
-            self.counts.rows += found.rows.num_rows
         if found.damage is None:
-            segment.unlink()
+            self._journal.discard(segment)
         else:
             place = self._journal.quarantine(segment)
             self.counts.quarantined += 1
             log.error("%s; what could be read is stored, the file is set aside as %s", found.damage, place)
+        self._suspects.pop(segment.stem, None)
+        self.counts.rows += 0 if found.rows is None else found.rows.num_rows
         self.counts.segments += 1
         self.counts.last_error = found.damage
+
+    def _suspect(self, segment: Path, error: Exception) -> None:
+        """The store takes other segments, so this failure is one of the segment."""
+        suspect = self._suspects.setdefault(segment.stem, _Suspect())
+        suspect.failures += 1
+        suspect.retry_at = time.monotonic() + self._patience.after(suspect.failures)
+        if suspect.failures < MOST_REFUSALS:
+            log.warning("%s of %s was refused, others were not: %s", segment.name, self._table, _told(error))
+            return
+        place = self._journal.quarantine(segment)
+        del self._suspects[segment.stem]
+        self.counts.set_aside += 1
+        self.counts.last_error = f"set aside after {MOST_REFUSALS} refusals: {_told(error)}"
+        log.error("%s of %s is set aside as %s: %s", segment.name, self._table, place, _told(error))
+
+    def _next_suspect(self) -> float | None:
+        """Seconds until a suspect is due; None when there is none."""
+        due = min((suspect.retry_at for suspect in self._suspects.values()), default=None)
+        return None if due is None else max(0.0, due - time.monotonic())
+
+    def _waiting(self) -> int:
+        return self._journal.state().segments
+
+
+def _told(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:300]

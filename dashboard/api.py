@@ -64,18 +64,20 @@ class ThroughputJson:
     series: tuple[Series, ...]
 
 
-By = Literal["model", "pipeline", "stage", "provider", "service"]
+ProjectParameter = Annotated[str | None, Query(description="only what was sent to this project [default: all]")]
+By = Literal["model", "pipeline", "stage", "provider", "service", "project"]
 
 
 @router.get("/summary")
 def summary(
     board: BoardParameter,
     window: Annotated[str | None, Query(description="length of the window, such as 5m or 1h")] = None,
+    project: ProjectParameter = None,
 ) -> SummaryJson:
     """Tokens per second per dollar over the last minutes, by model and pipeline."""
     now = board.now()
     seconds = parse_span("window", window).total_seconds() if window else board.settings.window_seconds
-    answer = board.reports.summary(board.reports.live_window(now, seconds))
+    answer = board.reports.summary(board.reports.live_window(now, seconds), project)
     coverage = answer.quantities.cost_coverage
     return SummaryJson(
         **vars(answer.quantities),
@@ -101,13 +103,14 @@ def throughput(
     end: Annotated[str, Query(alias="to", description="as from")] = "now",
     step: Annotated[str, Query(description="length of a bucket, such as 10s or 1m")] = "10s",
     by: Annotated[By | None, Query(description="one series per value of this")] = None,
+    project: ProjectParameter = None,
 ) -> ThroughputJson:
     """Tokens per second and per dollar over time. Null is a gap: nothing is known about that bucket."""
     now = board.now()
     window = Window(parse_time("from", start, now), parse_time("to", end, now))
     length = parse_span("step", step)
     check_points(window.start, window.end, length)
-    series = board.reports.throughput(window, length, by)
+    series = board.reports.throughput(window, length, by, project)
     return ThroughputJson(
         window=WindowJson.of(window),
         step_seconds=length.total_seconds(),

@@ -47,6 +47,18 @@ METRICS: Final = (
     Metric("andon_collector_alive", _G, "collector.alive", "1 while every journal and writer thread works"),
     Metric("andon_collector_requests_total", _C, "collector.requests_total", "requests that came, over HTTP and gRPC"),
     Metric(
+        "andon_collector_duplicate_requests_total",
+        _C,
+        "collector.duplicate_requests_total",
+        "requests that were sent again and were stored before",
+    ),
+    Metric(
+        "andon_collector_forgotten_requests_total",
+        _C,
+        "collector.forgotten_requests_total",
+        "requests whose repetition would no longer be recognised, as more came than are remembered",
+    ),
+    Metric(
         "andon_collector_accepted_rows_total",
         _C,
         "collector.accepted.{table}",
@@ -119,6 +131,12 @@ METRICS: Final = (
     ),
     Metric("andon_journal_segments", _G, "collector.journal.{table}.segments", "segments that are not in the store"),
     Metric(
+        "andon_journal_quarantined_segments",
+        _G,
+        "collector.journal.{table}.quarantined_segments",
+        "damaged segments that lie aside in the journal's folder",
+    ),
+    Metric(
         "andon_journal_oldest_segment_age_seconds",
         _G,
         "collector.journal.{table}.oldest_age_seconds",
@@ -137,6 +155,12 @@ METRICS: Final = (
         _C,
         "collector.writer.{table}.quarantined_total",
         "damaged segments that were set aside",
+    ),
+    Metric(
+        "andon_writer_set_aside_segments_total",
+        _C,
+        "collector.writer.{table}.set_aside_total",
+        "segments that the store refused while it took others, and that were set aside",
     ),
     Metric(
         "andon_writer_insert_seconds",

@@ -31,7 +31,7 @@ WHERE end_time >= fromUnixTimestamp64Micro(:start) AND end_time < fromUnixTimest
   AND pipeline = ifNull(:pipeline, pipeline) AND stage = ifNull(:stage, stage)
   AND if(response_model != '', response_model, request_model)
       = ifNull(:model, if(response_model != '', response_model, request_model))
-GROUP BY trace_id, span_id
+GROUP BY project, trace_id, span_id
 """
 
 # Durations: the spans of one stage, or the pipeline spans themselves when no stage is named.
@@ -45,7 +45,7 @@ WHERE end_time >= fromUnixTimestamp64Micro(:start) AND end_time < fromUnixTimest
   AND pipeline = ifNull(:pipeline, pipeline)
   AND if(response_model != '', response_model, request_model)
       = ifNull(:model, if(response_model != '', response_model, request_model))
-GROUP BY trace_id, span_id
+GROUP BY project, trace_id, span_id
 """
 
 # Observations: a retried export repeats time, span and value, and counts once. Without a span nothing tells a repeat
@@ -58,7 +58,7 @@ FROM observations
 WHERE time >= fromUnixTimestamp64Micro(:start) AND time < fromUnixTimestamp64Micro(:end)
   AND signal = :signal
   AND pipeline = ifNull(:pipeline, pipeline) AND stage = ifNull(:stage, stage) AND model = ifNull(:model, model)
-GROUP BY time, trace_id, span_id, number, text
+GROUP BY project, time, trace_id, span_id, number, text
 """
 
 # Per window: counts per cell (cell = edges below the value), what is not a number, and the window's own quantiles.

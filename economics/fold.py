@@ -44,9 +44,9 @@ UNION ALL
 SELECT t.minute AS minute, max(t.latest) AS newest_span FROM (
     SELECT toStartOfMinute(s.end_time) AS minute, fresh.latest AS latest
     FROM spans AS s INNER JOIN (
-        SELECT trace_id, max(ingested_at) AS latest FROM spans
-        WHERE ingested_at >= toDateTime64(:since, 9, 'UTC') AND usage_role != 'none' GROUP BY trace_id
-    ) AS fresh ON s.trace_id = fresh.trace_id
+        SELECT project, trace_id, max(ingested_at) AS latest FROM spans
+        WHERE ingested_at >= toDateTime64(:since, 9, 'UTC') AND usage_role != 'none' GROUP BY project, trace_id
+    ) AS fresh ON s.project = fresh.project AND s.trace_id = fresh.trace_id
     WHERE s.usage_role != 'none'
 ) AS t INNER JOIN known AS f ON t.minute = f.minute
 WHERE f.until < t.latest AND t.minute >= toDateTime(:horizon, 'UTC')
@@ -190,8 +190,8 @@ class Fold:
         columns = ("minute", *KEYS, *SUMS, *STATES)
         source = spans_sql("toStartOfMinute(end_time) IN (:minutes)", "toDateTime(0, 'UTC')")
         self._store.execute(
-            f"INSERT INTO usage_1m (project, version, {', '.join(columns)}) "
-            f"SELECT 'default', {version}, {', '.join(columns)} FROM ({source})",
+            f"INSERT INTO usage_1m (version, {', '.join(columns)}) "
+            f"SELECT {version}, {', '.join(columns)} FROM ({source})",
             from_time=sql_time(minutes[0]),
             to_time=sql_time(minutes[-1] + MINUTE),
             minutes=[sql_minute(minute) for minute in minutes],

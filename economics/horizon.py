@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from economics.answers import Window
-from economics.ledger import TRACE_SPREAD, ceil_minute, floor_minute, read_state, sql_time
+from economics.counting import TRACE_SPREAD
+from economics.ledger import ceil_minute, floor_minute, read_state, sql_time
 from store.kept import Removal
 from store.telemetry import TelemetryStore
 

@@ -3,11 +3,7 @@
 The same expressions fold a closed minute into `usage_1m` and sum the raw rows of open minutes, so both agree.
 Every total of Andon reads through `read_usage`.
 
-Rules: a (trace id, span id) stored twice counts once; one response id counts once in a trace; a server's span is a
-mirror, and not counted, when a client's span of its trace holds it or the same output; a span that holds just the sum
-of its children is their total; what the SDK was told by hand is a total, too, where other instrumentation around it
-reports just that for the same operation; an agent's total counts only when nothing below it does. A call counts in the
-minute in which it ends.
+Which spans count is decided in `economics.counting`. A call counts in the minute in which it ends.
 """
 
 from __future__ import annotations
@@ -15,17 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from economics.counting import SERVER_KIND, counted_sql
+from store.keys import DEFAULT_PROJECT
 from store.telemetry import TelemetryStore
 
 MINUTE = timedelta(minutes=1)
-SERVER_KIND = 2
-SDK_SCOPE = "andon"
 ERROR_STATUS = 2
-INFERENCE_OPERATIONS = ("chat", "text_completion", "generate_content", "embeddings")
-# A trace's spans may end this far apart and still be recognised as views of the same call.
-TRACE_SPREAD = timedelta(minutes=30)
 
-KEYS = ("service", "pipeline", "stage", "provider", "model", "vantage", "input_band")
+KEYS = ("project", "service", "pipeline", "stage", "provider", "model", "vantage", "input_band")
 SUMS = (
     "calls",
     "errors",
@@ -40,61 +33,9 @@ SUMS = (
 )
 STATES = ("duration_seconds", "time_to_first_token_seconds")
 
-# How the SDK names a span that holds nothing but usage.
-_USAGE_NAME = "trimRight(concat(operation, ' ', if(request_model != '', request_model, response_model)))"
-
-# Spans that end in [:from_time, :to_time), once each, with `counts` = 1 for those whose tokens count.
-# Every rule looks at the whole trace around the window, so that cutting time into minutes changes nothing.
-_COUNTED = """
-WITH around AS (
-    SELECT trace_id, span_id, parent_span_id, kind, usage_role, response_id, pipeline, end_time,
-        scope_name, operation,
-        ifNull(input_tokens, 0) AS n_in, ifNull(output_tokens, 0) AS n_out
-    FROM spans
-    WHERE usage_role != 'none'
-      AND end_time >= toDateTime64(:from_time, 9, 'UTC') - INTERVAL {spread} SECOND
-      AND end_time < toDateTime64(:to_time, 9, 'UTC') + INTERVAL {spread} SECOND
-    LIMIT 1 BY trace_id, span_id
-)
-SELECT *,
-    multiIf(
-        usage_role = 'leaf' AND kind = {server},
-            (trace_id, ifNull(output_tokens, 0)) NOT IN (
-                SELECT trace_id, n_out FROM around WHERE usage_role = 'leaf' AND kind != {server})
-            AND (trace_id, parent_span_id) NOT IN (
-                SELECT trace_id, span_id FROM around WHERE usage_role = 'leaf' AND kind != {server}),
-        usage_role = 'leaf',
-            (trace_id, span_id, ifNull(input_tokens, 0), ifNull(output_tokens, 0)) NOT IN (
-                SELECT trace_id, parent_span_id, sum(n_in), sum(n_out) FROM around
-                WHERE usage_role = 'leaf' AND kind != {server} GROUP BY trace_id, parent_span_id)
-            -- A stage that was told of several models keeps the first and has a child of its own for each other.
-            AND (scope_name != '{sdk}'
-                OR (trace_id, if(name = {usage_name}, parent_span_id, span_id), operation,
-                    ifNull(input_tokens, 0), ifNull(output_tokens, 0)) NOT IN (
-                    SELECT trace_id, parent_span_id, operation, sum(n_in), sum(n_out) FROM around
-                    WHERE usage_role = 'leaf' AND kind != {server} AND scope_name != '{sdk}'
-                    GROUP BY trace_id, parent_span_id, operation)),
-        usage_role = 'rollup',
-            trace_id NOT IN (SELECT trace_id FROM around WHERE usage_role = 'leaf')
-            AND (trace_id, span_id) NOT IN (SELECT trace_id, parent_span_id FROM around WHERE usage_role = 'rollup'),
-        0)
-    AND (response_id = '' OR (trace_id, span_id) IN (
-        SELECT trace_id, argMin(span_id, (pipeline = '', end_time, span_id)) FROM around
-        WHERE response_id != '' GROUP BY trace_id, response_id))
-    AS counts,
-    counts OR (usage_role = 'none' AND operation IN ({operations})) AS is_call,
-    pipeline != '' AND stage = '' AND name = pipeline AS is_run
-FROM (
-    SELECT * FROM spans
-    WHERE end_time >= toDateTime64(:from_time, 9, 'UTC') AND end_time < toDateTime64(:to_time, 9, 'UTC')
-      AND {minutes}
-    LIMIT 1 BY trace_id, span_id
-)
-"""
-
 # The same spans with the keys of the roll-up, and the columns that are summed under names of their own.
 _KEYED = """
-SELECT toStartOfMinute(end_time) AS minute, {bucket} AS bucket, service, pipeline, stage, provider,
+SELECT toStartOfMinute(end_time) AS minute, {bucket} AS bucket, project, service, pipeline, stage, provider,
     if(response_model != '', response_model, request_model) AS model,
     if(kind = {server}, 'server', 'client') AS vantage,
     arrayMax(arrayFilter(edge -> edge < ifNull(input_tokens, 0), arrayConcat([0], :bands))) AS input_band,
@@ -153,17 +94,7 @@ FROM folded_minutes
 
 def spans_sql(minutes: str, bucket: str) -> str:
     """The per-minute sums over raw spans; `minutes` and `bucket` are SQL expressions over `end_time`."""
-    operations = ", ".join(f"'{name}'" for name in INFERENCE_OPERATIONS)
-    spread = int(TRACE_SPREAD.total_seconds())
-    counted = _COUNTED.format(
-        server=SERVER_KIND,
-        sdk=SDK_SCOPE,
-        usage_name=_USAGE_NAME,
-        spread=spread,
-        operations=operations,
-        minutes=minutes,
-    )
-    keyed = _KEYED.format(server=SERVER_KIND, error=ERROR_STATUS, bucket=bucket, counted=counted)
+    keyed = _KEYED.format(server=SERVER_KIND, error=ERROR_STATUS, bucket=bucket, counted=counted_sql(minutes))
     return _FROM_SPANS.format(keys=", ".join(KEYS), keyed=keyed)
 
 
@@ -189,6 +120,7 @@ class Usage:
     cache_write_tokens: int
     output_tokens: int
     reasoning_tokens: int
+    project: str = DEFAULT_PROJECT
 
 
 @dataclass(frozen=True)
@@ -223,16 +155,28 @@ def read_state(store: TelemetryStore) -> tuple[int, datetime]:
 
 
 def read_latency(
-    store: TelemetryStore, start: datetime, end: datetime, bands: tuple[int, ...], by: tuple[str, ...]
+    store: TelemetryStore,
+    start: datetime,
+    end: datetime,
+    bands: tuple[int, ...],
+    by: tuple[str, ...],
+    project: str | None = None,
 ) -> dict[tuple[str, ...], Latency]:
-    """Latency quantiles of calls that ended in [start, end), per value of the key columns `by`."""
+    """Latency quantiles of calls that ended in [start, end), per value of the key columns `by`.
+
+    Args:
+        project: only its calls; None for those of all.
+    """
     statement, params = _usage_sql(store, start, end, bands, None)
     keys = "".join(f"{name}, " for name in by)
     group = f"GROUP BY {', '.join(by)}" if by else ""
+    where = ""
+    if project is not None:
+        where, params["project"] = "WHERE project = :project", project
     rows = store.rows(
         f"SELECT {keys} quantilesTDigestMerge(0.5, 0.95, 0.99)(duration_seconds) AS duration, "
         "quantilesTDigestMerge(0.5, 0.95, 0.99)(time_to_first_token_seconds) AS first_token "
-        f"FROM ({statement}) {group}",
+        f"FROM ({statement}) {where} {group}",
         **params,
     )
     return {

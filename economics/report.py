@@ -29,6 +29,7 @@ BY = {
     "stage": ("pipeline", "stage"),
     "provider": ("provider",),
     "service": ("service",),
+    "project": ("project",),
 }
 
 
@@ -51,10 +52,15 @@ class Reports:
         """When the oldest span ended that is known of, to the minute where only its roll-up is kept."""
         return first_known(self._store)
 
-    def summary(self, window: Window) -> Summary:
-        """Headline, tables and pools of a window; it is cut to whole minutes where only those are kept."""
+    def summary(self, window: Window, project: str | None = None) -> Summary:
+        """Headline, tables and pools of a window; it is cut to whole minutes where only those are kept.
+
+        Args:
+            project: only its traffic, with its share of what the pools cost; the table of the pools stays that of all.
+        """
         window = in_whole_minutes(window, read_state(self._store)[1])
-        rows = self._costed(window)
+        everything = self._costed(window)
+        rows = _of_project(everything, project)
         facts = total(rows)
         bases = tuple(sorted({row.basis.value for row in rows if row.facts.calls or row.facts.usd}))
         return Summary(
@@ -64,9 +70,9 @@ class Reports:
             basis_text=self.basis_text(any(row.basis is Basis.API and row.facts.usd_api for row in rows)),
             vantage=tuple(sorted({row.usage.vantage for row in rows if row.usage and row.facts.calls})),
             token_kind="output",  # noqa: S106
-            models=self._table(rows, window, "model"),
-            pipelines=self._table(rows, window, "pipeline"),
-            pools=tuple(self._pool_line(pool, rows, window) for pool in self._pools),
+            models=self._table(rows, window, "model", project),
+            pipelines=self._table(rows, window, "pipeline", project),
+            pools=tuple(self._pool_line(pool, everything, window) for pool in self._pools),
             unpriced=_unpriced(rows),
         )
 
@@ -97,7 +103,9 @@ class Reports:
         """One row per value of `by` (a key of `BY`)."""
         return self._table(self._costed(window), window, by)
 
-    def throughput(self, window: Window, step: timedelta, by: str | None = None) -> tuple[Series, ...]:
+    def throughput(
+        self, window: Window, step: timedelta, by: str | None = None, project: str | None = None
+    ) -> tuple[Series, ...]:
         """Tokens per second and per dollar, bucket by bucket; one series, or one per value of `by` (a key of `BY`).
 
         The window is widened to whole buckets at its start. Buckets in which Andon was not running, or had no data,
@@ -112,7 +120,8 @@ class Reports:
         groups: dict[tuple[str, ...], dict[datetime, Facts]] = {} if by else {(): {}}
         names = BY[by] if by else ()
         for bucket in buckets:
-            rows = cost(by_bucket[bucket.start], self._pools, bucket.length, bucket.start)
+            costed = cost(by_bucket[bucket.start], self._pools, bucket.length, bucket.start)
+            rows = _of_project(costed, project)
             for key, facts in grouped(rows, lambda row: _key(row, names)).items():
                 groups.setdefault(key, {})[bucket.start] = facts
         return tuple(
@@ -131,9 +140,9 @@ class Reports:
         usages = read_usage(self._store, window.start, window.end, self._bands)
         return cost(usages, self._pools, window.length, window.end)
 
-    def _table(self, rows: list[Costed], window: Window, by: str) -> tuple[Row, ...]:
+    def _table(self, rows: list[Costed], window: Window, by: str, project: str | None = None) -> tuple[Row, ...]:
         names = BY[by]
-        latency = read_latency(self._store, window.start, window.end, self._bands, names)
+        latency = read_latency(self._store, window.start, window.end, self._bands, names, project)
         bases: dict[tuple[str, ...], set[str]] = {}
         for row in rows:
             key = _key(row, names)
@@ -228,6 +237,13 @@ def quantify(facts: Facts, seconds: float, known_cost: bool = True) -> Quantitie
         run_errors=facts.run_errors,
         cost_coverage=quantities.cost_coverage(facts),
     )
+
+
+def _of_project(rows: list[Costed], project: str | None) -> list[Costed]:
+    """The rows of one project, costed among those of all: what a pool costs while it is idle is nobody's."""
+    if project is None:
+        return rows
+    return [row for row in rows if row.usage is not None and row.usage.project == project]
 
 
 def _key(row: Costed, names: tuple[str, ...]) -> tuple[str, ...] | None:

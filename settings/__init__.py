@@ -19,6 +19,7 @@ from settings.model import (
     SettingsError,
     TcoSettings,
     WebhookChannelSettings,
+    is_loopback,
 )
 
 __all__ = [
@@ -39,5 +40,6 @@ __all__ = [
     "SettingsError",
     "TcoSettings",
     "WebhookChannelSettings",
+    "is_loopback",
     "load_settings",
 ]

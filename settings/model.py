@@ -6,6 +6,7 @@ environment variable or a file outside `settings/`.
 
 from __future__ import annotations
 
+import ipaddress
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,6 +26,14 @@ from sqlalchemy.engine import URL
 
 class SettingsError(ValueError):
     """A setting that cannot be used; the message names the value, what is allowed and where to change it."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to bind is reached from this machine alone."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class _Part(BaseModel):
@@ -51,11 +60,37 @@ class CollectorSettings(_Part):
     fold_seconds: float = Field(2.0, gt=0, description="pause between looks for minutes to fold")
     grace_seconds: float = Field(10.0, ge=0, description="how long after its end a minute stays open")
     max_values_per_column: int = Field(
-        10_000, ge=1, description="values that a column of names may take in a day, per project; others: `__other__`"
+        10_000,
+        ge=1,
+        description="new values that a column of names may take in a day, per project; others become `__other__`",
     )
     max_pipelines_and_stages: int = Field(
         1_000, ge=1, description="the same for pipelines, and for stages, which the page has a row for each of"
     )
+    host: str | None = Field(
+        None,
+        description="address that the OTLP receivers bind [server.host]; beyond loopback only with require_key",
+    )
+    require_key: bool = Field(
+        False, description="refuse senders without a key; a key that is given must be right in any case"
+    )
+    items_per_second: float | None = Field(
+        None,
+        gt=0,
+        description="spans, points and records that one key, or all senders without one, may send; above: 429. "
+        "A key may have a limit of its own",
+    )
+    burst_items: int | None = Field(
+        None, gt=0, description="how many items may come at once after a pause [those of ten seconds]"
+    )
+    tls_cert: Path | None = Field(None, description="certificate chain (PEM) of the OTLP receivers: TLS on both")
+    tls_key: Path | None = Field(None, description="private key (PEM) that belongs to tls_cert")
+
+    @model_validator(mode="after")
+    def _certificate_and_key_come_together(self) -> CollectorSettings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("collector.tls_cert and collector.tls_key are set together, or neither")
+        return self
 
 
 class Serves(_Part):
@@ -274,6 +309,11 @@ class Settings(_Part):
     @property
     def journal_dir(self) -> Path:
         return self.data_dir / "journal"
+
+    @property
+    def collector_host(self) -> str:
+        """Address that the OTLP receivers bind."""
+        return self.collector.host or self.server.host
 
     @field_validator("pools")
     @classmethod

@@ -24,12 +24,31 @@ def migrate(telemetry: TelemetryStore, control: ControlStore) -> None:
         NewerDataError: a store carries a revision that this version does not know.
     """
     for kind, engine in (("control", control.engine), ("telemetry", telemetry.engine)):
-        try:
-            upgrade(engine, kind)
-        except (sa.exc.SQLAlchemyError, ClickHouseError) as error:
-            reason = str(getattr(error, "orig", error)).strip().splitlines()[0][:300]
-            where = engine.url.render_as_string(hide_password=True)
-            raise StoreError(f"the {kind} store at {where} cannot be opened or migrated: {reason}") from error
+        _migrate(kind, engine)
+
+
+def migrate_control(control: ControlStore) -> None:
+    """Migrate the control store alone.
+
+    Raises:
+        StoreError: as `migrate`.
+    """
+    _migrate("control", control.engine)
+
+
+def is_current(control: ControlStore) -> bool:
+    """Whether the control store has this version's schema."""
+    with control.engine.connect() as connection:
+        return current_revision(connection, "control") == head_revision("control")
+
+
+def _migrate(kind: str, engine: sa.Engine) -> None:
+    try:
+        upgrade(engine, kind)
+    except (sa.exc.SQLAlchemyError, ClickHouseError) as error:
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0][:300]
+        where = engine.url.render_as_string(hide_password=True)
+        raise StoreError(f"the {kind} store at {where} cannot be opened or migrated: {reason}") from error
 
 
 def upgrade(engine: sa.Engine, kind: str, to: str = "head") -> None:

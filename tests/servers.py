@@ -22,8 +22,11 @@ DEADLINE_SECONDS = 60.0
 class ServeProcess:
     """`andon serve` on free ports over one data directory; a context manager that always ends what it started."""
 
-    def __init__(self, data_dir: Path, config: Path | None = None, command: tuple[str, ...] = ("serve",)) -> None:
+    def __init__(
+        self, data_dir: Path, config: Path | None = None, command: tuple[str, ...] = ("serve",), otlp_port: int = 0
+    ) -> None:
         self.data_dir = data_dir
+        self._otlp_port = otlp_port
         self._config = config
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
@@ -53,7 +56,7 @@ class ServeProcess:
         announcement = self.data_dir / "server.json"
         announcement.unlink(missing_ok=True)
         command = [sys.executable, "-m", "cli.main", *self._command, "--data-dir", str(self.data_dir)]
-        command += ["--port", "0", "--otlp-port", "0", "--otlp-grpc-port", "0"]
+        command += ["--port", "0", "--otlp-port", str(self._otlp_port), "--otlp-grpc-port", "0"]
         command += ["--config", str(self._config)] if self._config else []
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         with (self.data_dir.parent / f"{self.data_dir.name}.log").open("ab") as log:

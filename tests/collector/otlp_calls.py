@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import grpc
 import httpx
@@ -31,6 +32,9 @@ GRPC_COMPRESSIONS = {"": None, "gzip": grpc.Compression.Gzip}
 # Of what OTLP names over HTTP and over gRPC for the same thing.
 SUCCESS = {"http": 200, "grpc": grpc.StatusCode.OK}
 BAD_DATA = {"http": 400, "grpc": grpc.StatusCode.INVALID_ARGUMENT}
+UNAUTHENTICATED = {"http": 401, "grpc": grpc.StatusCode.UNAUTHENTICATED}
+FORBIDDEN = {"http": 403, "grpc": grpc.StatusCode.PERMISSION_DENIED}
+THROTTLED = {"http": 429, "grpc": grpc.StatusCode.RESOURCE_EXHAUSTED}
 TOO_LARGE = {"http": 413, "grpc": grpc.StatusCode.RESOURCE_EXHAUSTED}
 RETRY = {"http": 503, "grpc": grpc.StatusCode.UNAVAILABLE}
 
@@ -64,11 +68,18 @@ class Answer:
         return None
 
 
-def call(server: ServeProcess, way: str, export: Export, body: bytes, packing: str = "") -> Answer:
-    """Send bytes; `way` is `grpc`, or the media type of HTTP."""
+def call(
+    server: ServeProcess,
+    way: str,
+    export: Export,
+    body: bytes,
+    packing: str = "",
+    said: Mapping[str, str] = MappingProxyType({}),
+) -> Answer:
+    """Send bytes; `way` is `grpc`, or the media type of HTTP; `said` are headers, or metadata, beside them."""
     if way == "grpc":
-        return call_grpc(server, export.method, body, GRPC_COMPRESSIONS[packing])
-    headers = {"content-type": way, **({"content-encoding": packing} if packing else {})}
+        return call_grpc(server, export.method, body, GRPC_COMPRESSIONS[packing], said=said)
+    headers = {"content-type": way, **({"content-encoding": packing} if packing else {}), **said}
     packed = PACKINGS[packing](body) if packing else body
     return post(server, export.path, packed, headers)
 
@@ -85,11 +96,18 @@ def channel(server: ServeProcess) -> grpc.Channel:
 
 
 def call_grpc(
-    server: ServeProcess, method: str, body: bytes, compression: grpc.Compression | None = None, seconds: float = 60
+    server: ServeProcess,
+    method: str,
+    body: bytes,
+    compression: grpc.Compression | None = None,
+    seconds: float = 60,
+    said: Mapping[str, str] = MappingProxyType({}),
 ) -> Answer:
     with channel(server) as connection:
         try:
-            answer = connection.unary_unary(method)(body, compression=compression, timeout=seconds)
+            answer = connection.unary_unary(method)(
+                body, compression=compression, timeout=seconds, metadata=tuple(said.items())
+            )
             return Answer(grpc.StatusCode.OK, answer)
         except grpc.RpcError as error:
             trailers = dict(error.trailing_metadata() or ())

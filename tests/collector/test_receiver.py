@@ -174,7 +174,7 @@ def test_when_the_journal_cannot_take_it_the_answer_asks_for_a_retry(tmp_path: P
     intake = Intake(Settings(data_dir=tmp_path, collector=limits), telemetry)
     with TestClient(intake.receiver.app(), "http://localhost") as client:
         assert client.post("/v1/traces", content=VLLM.read_bytes(), headers=PROTOBUF).status_code == 200
-        answer = client.post("/v1/traces", content=VLLM.read_bytes(), headers=PROTOBUF)
+        answer = client.post("/v1/traces", content=2 * VLLM.read_bytes(), headers=PROTOBUF)
     assert answer.status_code == 503
     assert 1 <= int(answer.headers["retry-after"]) <= 5
     assert status_of(answer.content).code == 14

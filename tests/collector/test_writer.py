@@ -40,6 +40,7 @@ def test_a_failed_insert_is_tried_again_with_the_same_token(tmp_path: Path, fail
     wait_until(lambda: bool(store.taken), "the second try")
     assert writer.alive
     assert writer.counts.failed_inserts == 1
-    writer.stop()
+    writer.stop(60)
+    writer.join()
     assert store.taken == [(segment.stem, [1, 2])]
     assert list(journal.sealed()) == []

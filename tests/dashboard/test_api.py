@@ -78,6 +78,17 @@ def test_throughput_by_pipeline(client: TestClient, telemetry: TelemetryStore) -
     }
 
 
+def test_one_project_or_a_line_for_each(client: TestClient, telemetry: TelemetryStore) -> None:
+    seen = NOW - timedelta(seconds=65)
+    store_spans(telemetry, span(seen, n_out=60, project="a"), span(seen, n_out=30, project="b"))
+    assert client.get("/api/v1/summary").json()["output_tokens"] == 90
+    assert client.get("/api/v1/summary", params={"project": "b"}).json()["output_tokens"] == 30
+    found = client.get("/api/v1/throughput", params={"by": "project"}).json()
+    assert [line["labels"] for line in found["series"]] == [{"project": "a"}, {"project": "b"}]
+    (line,) = client.get("/api/v1/throughput", params={"project": "a"}).json()["series"]
+    assert sum(point["calls"] or 0 for point in line["points"]) == 1
+
+
 @pytest.mark.parametrize("path", ["drift", "checklist", "alerts"])
 def test_the_other_sections_answer_on_empty_stores(client: TestClient, path: str) -> None:
     answer = client.get(f"/api/v1/{path}")

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from collector.columns import SPAN_ATTRIBUTES as _TYPED
 from collector.columns import SPAN_SCHEMA, ValueKind
+from collector.rows import stored_schema
 from store.telemetry import TelemetryStore
 
 NOON = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
@@ -19,6 +20,7 @@ _numbers = itertools.count(1)
 _EMPTY: dict[str, Any] = {
     **dict.fromkeys(SPAN_SCHEMA.names, ""),
     **{column.name: None for column in _TYPED if column.kind is not ValueKind.TEXT},
+    "project": "default",
     "flags": 0,
     "kind": CLIENT,
     "status_code": 0,
@@ -59,5 +61,6 @@ def span(
 
 def store_spans(store: TelemetryStore, *spans: dict[str, Any]) -> None:
     """Insert spans as the writer would."""
-    columns = {name: [row[name] for row in spans] for name in SPAN_SCHEMA.names}
-    store.insert("spans", pa.table(columns, schema=SPAN_SCHEMA))
+    schema = stored_schema(SPAN_SCHEMA)
+    columns = {name: [row[name] for row in spans] for name in schema.names}
+    store.insert("spans", pa.table(columns, schema=schema))

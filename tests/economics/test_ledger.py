@@ -136,7 +136,7 @@ def test_a_span_that_holds_the_sum_of_its_children_is_their_total(telemetry: Tel
     """Tokens recorded by hand around calls that an instrumentation records as well."""
     store_spans(
         telemetry,
-        span(NOON + MINUTE, trace=7, identity=70, n_in=100, n_out=10, stage="generate"),
+        span(NOON + MINUTE, seconds=70, trace=7, identity=70, n_in=100, n_out=10, stage="generate"),
         span(trace=7, n_in=60, n_out=4, parent_span_id=(70).to_bytes(8, "big"), response_id="r1"),
         span(trace=7, n_in=40, n_out=6, parent_span_id=(70).to_bytes(8, "big")),
     )
@@ -278,7 +278,7 @@ def test_a_client_span_that_comes_late_turns_a_folded_server_span_into_its_mirro
     store_spans(telemetry, span(trace=7, n_out=10, kind=SERVER))
     fold.run_once(LATER)
     assert totals(telemetry) == (1, 0, 10)
-    store_spans(telemetry, span(NOON + MINUTE, trace=7, n_out=10))
+    store_spans(telemetry, span(NOON + MINUTE, seconds=70, trace=7, n_out=10))
     assert fold.run_once(LATER) == [NOON, NOON + MINUTE]
     assert totals(telemetry) == (1, 0, 10)
     assert fold.run_once(LATER) == []
@@ -322,3 +322,23 @@ def test_usage_names_what_it_is_about(telemetry: TelemetryStore) -> None:
     )
     (row,) = read_usage(telemetry, FROM, TO, BANDS)
     assert row == Usage(None, "shop", "", "", "openai", "gpt-5-1", "client", 0, 1, 0, 0, 0, 0, 3, 0, 0, 2, 0)
+
+
+def test_one_trace_seen_in_two_projects_counts_in_each(telemetry: TelemetryStore) -> None:
+    """Ids are no secret: what one project sends may not unseat what another has sent."""
+    call = span(trace=7, identity=1, n_in=100, n_out=10, response_id="r1")
+    server = span(**below(1), kind=SERVER, n_in=100, n_out=10)
+    store_spans(telemetry, call, {**call, "project": "b"}, server)
+    store_spans(telemetry, {**call, "project": "b"}, {**server, "project": "c"})
+    assert both_ways(telemetry) == (3, 300, 30)
+    of_project = {row.project: (row.vantage, row.output_tokens) for row in read_usage(telemetry, FROM, TO, BANDS)}
+    assert of_project == {"default": ("client", 10), "b": ("client", 10), "c": ("server", 10)}
+
+
+def test_late_spans_of_one_project_leave_the_minutes_of_another_alone(telemetry: TelemetryStore) -> None:
+    fold = fold_of(telemetry)
+    store_spans(telemetry, span(trace=7, n_in=100, n_out=10))
+    fold.run_once(LATER)
+    store_spans(telemetry, span(NOON + MINUTE, trace=7, n_in=1, n_out=1, project="b"))
+    assert fold.run_once(LATER) == [NOON + MINUTE]
+    assert totals(telemetry) == (2, 101, 11)

@@ -172,3 +172,35 @@ def test_the_baseline_prices_the_pools_tokens_at_an_api(telemetry: TelemetryStor
     store_spans(telemetry, span(n_in=1_000_000, n_out=100_000, **IN), span(n_out=9_000_000, **API))
     assert reports(telemetry, OWN).baseline_usd(WINDOW, "openai", "gpt-5") == Decimal("2.25")
     assert reports(telemetry, OWN).baseline_usd(WINDOW, "openai", "zz") is None
+
+
+def test_a_project_pays_its_share_of_a_pool_and_nothing_of_an_idle_one(telemetry: TelemetryStore) -> None:
+    # $7 of one hour, three quarters of the tokens are project a's: $5.25. The other pool's $7 are nobody's.
+    idle = Pool(
+        name="idle", accelerator="H100-SXM", count=2, usd_per_hour=Decimal("3.50"), serves=Serves(models=("x",))
+    )
+    store_spans(
+        telemetry,
+        span(n_in=100, n_out=50, project="a", pipeline="rag", seconds=1.0, **IN),
+        span(n_in=40, n_out=10, project="b", pipeline="rag", seconds=9.0, **IN),
+    )
+    found = reports(telemetry, OWN, idle)
+    of_a = found.summary(WINDOW, "a")
+    assert (of_a.quantities.usd, of_a.quantities.output_tokens, of_a.quantities.calls) == (Decimal("5.25"), 50, 1)
+    assert [row.quantities.output_tokens for row in of_a.pipelines] == [50]
+    assert of_a.pipelines[0].latency.duration_p50_seconds == pytest.approx(1)
+    assert [(line.name, line.usd, line.idle) for line in of_a.pools] == [
+        ("own", Decimal(7), False),
+        ("idle", Decimal(7), True),
+    ]
+    assert found.summary(WINDOW).quantities.usd == Decimal(14)
+    assert found.summary(WINDOW, "nobody").quantities.calls == 0
+
+
+def test_throughput_by_project_and_of_one(telemetry: TelemetryStore) -> None:
+    store_spans(telemetry, span(n_in=1, n_out=60, project="a"), span(n_in=1, n_out=30, project="b"))
+    found = reports(telemetry)
+    by_project = found.throughput(WINDOW, HOUR, "project")
+    assert {line.labels["project"]: line.points[0].calls for line in by_project} == {"a": 1, "b": 1}
+    (of_b,) = found.throughput(WINDOW, HOUR, project="b")
+    assert of_b.points[0].tps_output == pytest.approx(30 / 3600)

@@ -15,6 +15,7 @@ from alembic.runtime.migration import MigrationContext
 import alerts.records  # noqa: F401  the records of every room must be known to Base
 import checklist.records  # noqa: F401
 import drift.records  # noqa: F401
+import store.keys
 from checklist.records import ResultRecord
 from store.control import Base, ControlStore
 from store.errors import NewerDataError, StoreError
