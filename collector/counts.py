@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 
 @dataclass
 class ReceiverCounts:
-    """What was decoded, what was accepted, by table, and what was refused, by reason.
-
-    The methods may be called from any thread.
-    """
+    """What was decoded, what was accepted, by table, and what was refused, by reason. Its methods are thread-safe."""
 
     requests: int = 0
+    decoded_requests: int = 0
+    decoded_bytes: int = 0
+    decoded_items: int = 0
+    decode_seconds: float = 0.0
     duplicate_requests: int = 0
     decoded_requests: int = 0
     decoded_bytes: int = 0
@@ -27,7 +28,7 @@ class ReceiverCounts:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def decoded(self, requests: int, size: int, items: int, seconds: float) -> None:
-        """Requests that were decoded: bytes, items (refused ones too), and the time that it took."""
+        """Requests that were decoded, their bytes and items (refused ones too), and the time that it took."""
         with self._lock:
             self.decoded_requests += requests
             self.decoded_bytes += size

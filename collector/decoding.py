@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 
 GROUP_BYTES: Final = 4 * 2**20
 QUICK_BYTES: Final = 2**20
-_FEW_BYTES: Final = 64
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,12 @@ class Waiting:
         return not self.is_json and len(self.body) <= QUICK_BYTES
 
     def joins(self, other: Waiting) -> bool:
-        """Whether both can be decoded as one. A sender with a limit is not joined: its items are counted."""
+        """Whether both can be decoded as one. A sender with a limit is not joined: its items are counted; nor is a body
+        of another kind: its sender is warned."""
         return (
             self.is_quick
             and not self.alone
+            and not self.export.is_foreign(self.body, self.body)
             and self.export is other.export
             and self.sender.project == other.sender.project
             and self.sender.bucket is None
@@ -83,9 +84,9 @@ class Decoding:
     def __init__(
         self, journals: Mapping[str, Journal], counts: ReceiverCounts, cardinality: Cardinality | None = None
     ) -> None:
-        self._cardinality = cardinality
         self._journals = journals
         self._counts = counts
+        self._cardinality = cardinality
         self._quick = _Lane("decode-quick", self._take)
         self._slow = _Lane("decode-slow", self._take)
 
@@ -134,6 +135,7 @@ class Decoding:
         return True
 
     def _take_alone(self, digest: bytes, waiting: Waiting) -> None:
+        began = time.perf_counter()
         # One that comes again is read as it was at first, so that it is answered alike.
         mark = Mark(digest, self._arrival(digest) or time.time_ns())
         began = time.perf_counter()
@@ -148,13 +150,14 @@ class Decoding:
         return next((arrival for arrival in arrivals if arrival is not None), None)
 
     def _store(self, group: list[Waiting], marks: list[Mark], decoded: Decoded, began: float) -> None:
-        project, tables = group[0].sender.project, _tables(group[0].export, decoded)
+        project = group[0].sender.project
+        tables = _tables(group[0].export, decoded)
         if self._cardinality is not None:
-            now = time.time_ns()
-            tables = {table: self._cardinality.fold(table, rows, now, project) for table, rows in tables.items()}
+            folded, now_nanos = self._cardinality.fold, time.time_ns()
+            tables = {table: folded(table, rows, now_nanos, project) for table, rows in tables.items()}
         tables = {table: of_project(rows, project) for table, rows in tables.items()}
-        size = sum(len(waiting.body) for waiting in group)
-        self._counts.decoded(len(group), size, decoded.items, time.perf_counter() - began)
+        sizes = [len(waiting.body) for waiting in group]
+        self._counts.decoded(len(sizes), sum(sizes), decoded.items, time.perf_counter() - began)
         appends = {
             table: self._journals[table].append(rows, () if table in decoded.undated else marks)
             for table, rows in tables.items()
@@ -257,17 +260,15 @@ def _tables(export: Export, decoded: Decoded) -> dict[str, pa.Table]:
 def _decode(waiting: Waiting, now_nanos: int) -> Decoded:
     export, body = waiting.export, waiting.body
     try:
-        decoded = export.decode(protobuf_of(body, export.request) if waiting.is_json else body, now_nanos)
+        message = protobuf_of(body, export.request) if waiting.is_json else body
+        decoded = export.decode(message, now_nanos)
     except TooManyElementsError as error:
         raise RefusalError(413, "too_many_elements", str(error)) from None
     except UndecodableError as error:
         encoding = "JSON" if waiting.is_json else "protobuf"
         raise RefusalError(400, "undecodable", f"the body is not OTLP {encoding}: {error}") from None
-    if body and not decoded.items and b"".join(body[:_FEW_BYTES].split()) != b"{}":
-        # Protobuf does not say what it holds: that of another message can look like one without items.
-        return replace(
-            decoded, refused={f"the body holds nothing that {export.path} takes; is it of another signal?": 0}
-        )
+    if not decoded.items and export.is_foreign(body, message):
+        return replace(decoded, refused={f"the body holds nothing that {export.path} takes; is it of another kind?": 0})
     return decoded
 
 

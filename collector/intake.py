@@ -15,6 +15,7 @@ from collector.journal import Journal
 from collector.receiver import Receiver
 from collector.reception import Reception
 from collector.rows import stored_schema
+from collector.scrape.scraping import Scraping
 from collector.writer import Writer
 from settings import Settings, is_loopback
 from store.control import ControlStore
@@ -66,16 +67,19 @@ class Intake:
         )
         self.receiver = Receiver(self._reception, loopback_only=is_loopback(settings.collector_host))
         self.grpc_receiver = GrpcReceiver(self._reception)
+        self._scraping = Scraping(limits.scrape, self._journals["metric_points"])
 
     def start(self) -> None:
         """Begin to write, with what an earlier run left."""
         threading.Thread(target=self._learn_values, name="learn-values", daemon=True).start()
         for writer in self._writers.values():
             writer.start()
+        self._scraping.start()
 
     def stop(self) -> None:
         """Seal what is open, write it if the store takes it, stop."""
         self._reception.close()
+        self._scraping.stop()
         for journal in self._journals.values():
             journal.close()
         for writer in self._writers.values():
@@ -91,7 +95,8 @@ class Intake:
     def alive(self) -> bool:
         """Whether every journal and writer still works."""
         journals, writers = self._journals.values(), self._writers.values()
-        return all(journal.alive for journal in journals) and all(writer.alive for writer in writers)
+        working = all(journal.alive for journal in journals) and all(writer.alive for writer in writers)
+        return working and self._scraping.alive
 
     def waiting_since(self, now: datetime) -> datetime | None:
         """When the oldest acknowledged span that is not in the store yet was taken; None when there is none."""
@@ -118,6 +123,7 @@ class Intake:
             "journal": {table: self._journal_health(table) for table in _SCHEMAS},
             "writer": {table: self._writers[table].health() for table in _SCHEMAS},
             "columns": self._cardinality.report(),
+            "scrape": self._scraping.health(),
         }
 
     def _journal_health(self, table: str) -> dict[str, Any]:
@@ -128,6 +134,7 @@ class Intake:
             "segments": state.segments,
             "quarantined_segments": state.quarantined,
             "oldest_age_seconds": state.oldest_age_seconds,
+            "quarantined_segments": state.quarantined,
         }
 
     def _learn_values(self) -> None:

@@ -19,7 +19,7 @@ _UNRECORDED = ("value", "int_value", "count", "sum", "min", "max", "zero_count")
 
 def values_of(kind: MetricKind, points: pa.StructArray) -> dict[str, pa.Array]:
     """Every value column, one row per point: null, or an empty list, where the kind or the point has none."""
-    columns = {name: _absent(column, len(points)) for name, column in VALUE_COLUMNS.items()}
+    columns = {name: absent(column, len(points)) for name, column in VALUE_COLUMNS.items()}
     match kind:
         case MetricKind.GAUGE | MetricKind.SUM:
             columns |= _number(points)
@@ -97,7 +97,8 @@ def _known(values: pa.DoubleArray) -> pa.DoubleArray:
     return pc.if_else(pc.is_nan(values), None, values)
 
 
-def _absent(kind: pa.DataType, count: int) -> pa.Array:
+def absent(kind: pa.DataType, count: int) -> pa.Array:
+    """`count` times nothing: null, or in a list column an empty list."""
     if pa.types.is_list(kind):
         return pa.ListArray.from_arrays(pa.array(np.zeros(count + 1, np.int32)), pa.array([], kind.value_type))
     return pa.nulls(count, kind)

@@ -33,11 +33,17 @@ def of_texts(texts: pa.StringArray) -> Hashes:
 
 def of_pairs(pairs: KeyValues) -> Hashes:
     """One hash per row, of all its pairs in any order."""
-    each = combined(of_texts(pairs.keys), of_texts(pairs.text))
+    return of_text_pairs(pairs.keys, pairs.text, np.bincount(pairs.row_of_pair, minlength=pairs.rows))
+
+
+def of_text_pairs(keys: pa.StringArray, texts: pa.StringArray, counts: np.ndarray[Any, Any]) -> Hashes:
+    """One hash per row, of its `counts` many pairs in any order; the pairs of the rows follow each other."""
+    each = combined(of_texts(keys), of_texts(texts))
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(each, dtype=np.uint64)])
-    ends = np.cumsum(np.bincount(pairs.row_of_pair, minlength=pairs.rows))
+    ends = np.cumsum(counts)
     upto = sums[ends]
-    return np.diff(upto, prepend=np.uint64(0)).astype(np.uint64)
+    of_each: Hashes = np.diff(upto, prepend=np.uint64(0)).astype(np.uint64)
+    return of_each
 
 
 def combined(*parts: Hashes) -> Hashes:

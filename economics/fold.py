@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
+from economics.counting import CLOCK_SKEW
 from economics.ledger import KEYS, MINUTE, STATES, SUMS, floor_minute, read_state, spans_sql, sql_minute, sql_time
 from store.telemetry import TelemetryStore
 
@@ -25,8 +26,14 @@ MOST_MINUTES_AT_ONCE = 120
 LONGEST_NAP = timedelta(seconds=90)
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
+# Spans that may unseat tokens of a minute that is folded: those that reach into one.
+_FRESH = """
+ingested_at >= toDateTime64(:since, 9, 'UTC') AND usage_role != 'none'
+    AND start_time < toDateTime64(:closed, 9, 'UTC') + INTERVAL {skew} SECOND
+"""
+
 # Minutes that hold spans inserted since :since and not as many spans as when they were folded, and minutes whose
-# tokens such a span may have unseated: all that hold usage of its trace.
+# tokens such a span may have unseated: those in which usage of its trace ends that it overlaps.
 _TOUCHED = """
 WITH known AS (
     SELECT minute, argMax(ingested_until, version) AS until, argMax(spans, version) AS held
@@ -45,13 +52,14 @@ SELECT t.minute AS minute, max(t.latest) AS newest_span FROM (
     SELECT toStartOfMinute(s.end_time) AS minute, fresh.latest AS latest
     FROM spans AS s INNER JOIN (
         SELECT project, trace_id, max(ingested_at) AS latest FROM spans
-        WHERE ingested_at >= toDateTime64(:since, 9, 'UTC') AND usage_role != 'none' GROUP BY project, trace_id
+        WHERE {fresh} GROUP BY project, trace_id
     ) AS fresh ON s.project = fresh.project AND s.trace_id = fresh.trace_id
     WHERE s.usage_role != 'none'
+      AND s.end_time >= (SELECT min(start_time) FROM spans WHERE {fresh}) - INTERVAL {skew} SECOND
 ) AS t INNER JOIN known AS f ON t.minute = f.minute
 WHERE f.until < t.latest AND t.minute >= toDateTime(:horizon, 'UTC')
 GROUP BY t.minute
-"""
+""".format(fresh=_FRESH, skew="{skew}").format(skew=int(CLOCK_SKEW.total_seconds()))
 
 # Spans that came when their minutes were closed for good.
 _TOO_LATE = """
@@ -140,7 +148,9 @@ class Fold:
         looked_at = self._store.rows("SELECT now64(6, 'UTC') AS now")[0]["now"]
         for late in [minute for minute in self._unfolded if minute < horizon]:
             del self._unfolded[late]
-        for row in self._store.rows(_TOUCHED, since=sql_time(self._since), horizon=sql_minute(horizon)):
+        for row in self._store.rows(
+            _TOUCHED, since=sql_time(self._since), horizon=sql_minute(horizon), closed=sql_time(closed_before)
+        ):
             minute = row["minute"]
             self._unfolded[minute] = max(row["newest_span"], self._unfolded.get(minute, row["newest_span"]))
         closed = sorted(minute for minute in self._unfolded if minute < closed_before)

@@ -21,6 +21,7 @@ from settings.model import (
     WebhookChannelSettings,
     is_loopback,
 )
+from settings.scrape import ScrapeTarget
 
 __all__ = [
     "AlertRule",
@@ -34,6 +35,7 @@ __all__ = [
     "Pool",
     "ProjectRetention",
     "RetentionSettings",
+    "ScrapeTarget",
     "ServerSettings",
     "Serves",
     "Settings",

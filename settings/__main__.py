@@ -32,6 +32,12 @@ count = 8
 usd_per_hour = 3.20                      # of ONE accelerator
 serves.models = ["llama-3.3-70b"]
 
+[[collector.scrape]]
+name = "vllm"
+url = "http://127.0.0.1:8000/metrics"
+labels = { "deployment.environment.name" = "production" }
+accelerator_pool = "rag-h100"
+
 [[drift.monitors]]
 name = "prompt-length"
 signal = "feature.prompt_length"

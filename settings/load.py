@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from settings.model import Settings, SettingsError
 
 _PREFIX = "ANDON_"
-_CARRY_SECRETS = {"secret", "url", "telemetry_url", "control_url"}
+_CARRY_SECRETS = {"secret", "url", "telemetry_url", "control_url", "bearer_token", "password"}
 _OF_THE_SDK = {"ANDON_DISABLED", "ANDON_ENDPOINT", "ANDON_REQUIRE_PEERS"}
 
 

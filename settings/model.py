@@ -23,6 +23,8 @@ from pydantic import (
 )
 from sqlalchemy.engine import URL
 
+from settings.scrape import ScrapeTarget, refuse_repeated
+
 
 class SettingsError(ValueError):
     """A setting that cannot be used; the message names the value, what is allowed and where to change it."""
@@ -85,12 +87,18 @@ class CollectorSettings(_Part):
     )
     tls_cert: Path | None = Field(None, description="certificate chain (PEM) of the OTLP receivers: TLS on both")
     tls_key: Path | None = Field(None, description="private key (PEM) that belongs to tls_cert")
+    scrape: tuple[ScrapeTarget, ...] = Field((), description="targets whose metrics are scraped")
 
     @model_validator(mode="after")
     def _certificate_and_key_come_together(self) -> CollectorSettings:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("collector.tls_cert and collector.tls_key are set together, or neither")
         return self
+
+    @field_validator("scrape")
+    @classmethod
+    def _targets_are_apart(cls, targets: tuple[ScrapeTarget, ...]) -> tuple[ScrapeTarget, ...]:
+        return refuse_repeated(targets)
 
 
 class Serves(_Part):

@@ -197,8 +197,8 @@ def test_h13_g6_what_cannot_be_stored_now_is_to_be_retried_soon_and_then_succeed
     config = tmp_path / "andon.toml"
     config.write_text("[collector]\njournal_max_bytes = 1\n")
     with ServeProcess(tmp_path / "data", config) as running:
-        body = body_of(request_of(TRACES, "shop"), way)
-        assert call(running, way, TRACES, body).code == SUCCESS[transport(way)]
+        first, body = (body_of(request_of(TRACES, name), way) for name in ("first", "second"))
+        assert call(running, way, TRACES, first).code == SUCCESS[transport(way)]
         answer = call(running, way, TRACES, body)
         assert answer.code == RETRY[transport(way)]
         assert answer.status.code == 14
@@ -210,15 +210,14 @@ def test_h13_g6_what_cannot_be_stored_now_is_to_be_retried_soon_and_then_succeed
 
 
 @pytest.mark.parametrize("way", [PROTOBUF, "grpc"])
-def test_c12_a_request_that_is_sent_twice_is_stored_twice_and_counted_once(tmp_path: Path, way: str) -> None:
+def test_c12_a_request_that_is_sent_twice_is_stored_once(tmp_path: Path, way: str) -> None:
     with ServeProcess(tmp_path / "data") as running:
         body = body_of(request_of(TRACES, "shop", good=3), way)
         for _ in range(2):
             assert call(running, way, TRACES, body).code == SUCCESS[transport(way)]
         assert running.stop() == 0
-    sql = "SELECT count() AS rows, uniqExact(trace_id, span_id) AS spans FROM spans"
-    (found,) = query_directory(tmp_path / "data", sql)
-    assert (int(found["rows"]), int(found["spans"])) == (6, 3)
+    (found,) = query_directory(tmp_path / "data", "SELECT count() AS rows FROM spans")
+    assert int(found["rows"]) == 3
 
 
 def json_examples() -> dict[Export, Any]:

@@ -58,15 +58,15 @@ def test_with_keys_the_receivers_are_reached_under_any_name_and_the_dashboard_is
         url = f"http://127.0.0.2:{port}/v1/traces"
         named = {**HEADERS, "host": "collector.example"}
         assert send(url, b"", named) == 401
-        body = body_of(request_of(TRACES, "far"), PROTOBUF)
+        body, other = (body_of(request_of(TRACES, name), PROTOBUF) for name in ("far", "far-grpc"))
         assert send(url, body, {**named, **bearer(key)}) == 200
         with pytest.raises(httpx.ConnectError):
             httpx.get(server.url.replace("127.0.0.1", "127.0.0.2"))
         with grpc.insecure_channel(f"127.0.0.2:{server.otlp_grpc_url.rsplit(':', 1)[1]}") as channel:
-            channel.unary_unary(TRACES.method)(body, metadata=[("x-andon-key", key)], timeout=30)
+            channel.unary_unary(TRACES.method)(other, metadata=[("x-andon-key", key)], timeout=30)
         assert server.stop() == 0
-    found = query_directory(tmp_path / "data", "SELECT service FROM spans")
-    assert found == [{"service": "far"}] * 2
+    found = query_directory(tmp_path / "data", "SELECT service FROM spans ORDER BY service")
+    assert found == [{"service": "far"}, {"service": "far-grpc"}]
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_with_a_certificate_both_receivers_speak_tls_and_nothing_else(
     with ServeProcess(tmp_path / "data", given) as server:
         assert server.otlp_url.startswith("https://127.0.0.1:")
         assert server.otlp_grpc_url.startswith("https://127.0.0.1:")
-        body = body_of(request_of(TRACES, "tls"), PROTOBUF)
+        body, other = (body_of(request_of(TRACES, name), PROTOBUF) for name in ("tls", "tls-grpc"))
         trusting = ssl.create_default_context(cafile=str(cert))
         url = f"{server.otlp_url}/v1/traces"
         assert send(url, body, HEADERS, trusting) == 200
@@ -99,12 +99,12 @@ def test_with_a_certificate_both_receivers_speak_tls_and_nothing_else(
         address = server.otlp_grpc_url.removeprefix("https://")
         credentials = grpc.ssl_channel_credentials(cert.read_bytes())
         with grpc.secure_channel(address, credentials) as channel:
-            channel.unary_unary(TRACES.method)(body, timeout=30)
+            channel.unary_unary(TRACES.method)(other, timeout=30)
         with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError):
             channel.unary_unary(TRACES.method)(body, timeout=5)
         assert server.stop() == 0
-    found = query_directory(tmp_path / "data", "SELECT service FROM spans")
-    assert found == [{"service": "tls"}] * 2
+    found = query_directory(tmp_path / "data", "SELECT service FROM spans ORDER BY service")
+    assert found == [{"service": "tls"}, {"service": "tls-grpc"}]
 
 
 def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
