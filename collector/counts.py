@@ -18,10 +18,6 @@ class ReceiverCounts:
     decoded_items: int = 0
     decode_seconds: float = 0.0
     duplicate_requests: int = 0
-    decoded_requests: int = 0
-    decoded_bytes: int = 0
-    decoded_items: int = 0
-    decode_seconds: float = 0.0
     accepted: Counter[str] = field(default_factory=Counter)
     refused_items: Counter[str] = field(default_factory=Counter)
     refused_requests: Counter[str] = field(default_factory=Counter)

@@ -138,7 +138,6 @@ class Decoding:
         began = time.perf_counter()
         # One that comes again is read as it was at first, so that it is answered alike.
         mark = Mark(digest, self._arrival(digest) or time.time_ns())
-        began = time.perf_counter()
         decoded = _decode(waiting, mark.arrived)
         if waiting.sender.bucket is not None:
             waiting.sender.bucket.take(decoded.items)

@@ -132,7 +132,6 @@ class Intake:
             "bytes": state.bytes,
             "limit_bytes": self._limits.journal_max_bytes,
             "segments": state.segments,
-            "quarantined_segments": state.quarantined,
             "oldest_age_seconds": state.oldest_age_seconds,
             "quarantined_segments": state.quarantined,
         }
