@@ -27,7 +27,7 @@ class Reception:
         max_body_bytes: limit of a body before and after decompression.
         max_in_flight_bytes: limit of all bodies held at once, whichever way they came.
         admission: says whose a request is, before it is read.
-        cardinality: folds runaway values before rows are stored.
+        cardinality: folds runaway values before rows are stored; None lets everything in.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Reception:
         max_body_bytes: int,
         max_in_flight_bytes: int,
         admission: Admission,
-        cardinality: Cardinality,
+        cardinality: Cardinality | None = None,
     ) -> None:
         self.counts = ReceiverCounts()
         self.admission = admission

@@ -66,7 +66,9 @@ class CollectorSettings(_Part):
     fold_seconds: float = Field(2.0, gt=0, description="pause between looks for minutes to fold")
     grace_seconds: float = Field(10.0, ge=0, description="how long after its end a minute stays open")
     max_values_per_column: int = Field(
-        10_000, ge=1, description="values that a column of names may take in a day, per project; others: `__other__`"
+        10_000,
+        ge=1,
+        description="new values that a column of names may take in a day, per project; others become `__other__`",
     )
     max_pipelines_and_stages: int = Field(
         1_000, ge=1, description="the same for pipelines, and for stages, which the page has a row for each of"

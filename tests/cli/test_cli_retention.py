@@ -68,12 +68,12 @@ def test_it_tells_and_does_the_same_through_a_server_and_without_one(tmp_path: P
     old = datetime.now(UTC) - 20 * DAY
     would_go = f"logs {old:%Y%m%d}: 1 rows would go\n"
     with ServeProcess(tmp_path / "data") as server:
-        send_log(server, old)
+        send_log(server, old, "first")
         wait_until(lambda: kept_tables(server) == {"logs"}, "the record is stored")
         assert andon("retention", "--dry-run", *data).stdout == would_go
         assert andon("retention", "--apply", *data).stdout == would_go.replace("would go", "went")
         assert kept_tables(server) == set()
-        send_log(server, old)
+        send_log(server, old, "second")  # the same again within ten minutes would not be stored
         wait_until(lambda: kept_tables(server) == {"logs"}, "the record is stored")
         assert server.stop() == 0
         applied = andon("retention", "--apply", *data)
@@ -88,7 +88,7 @@ def kept_tables(server: ServeProcess) -> set[str]:
     return {line["table"] for line in server.get("/api/v1/retention")["kept"] if line["project"]}
 
 
-def send_log(server: ServeProcess, at: datetime) -> None:
-    record = {"timeUnixNano": str(int(at.timestamp()) * 10**9), "body": {"stringValue": "old"}}
+def send_log(server: ServeProcess, at: datetime, text: str) -> None:
+    record = {"timeUnixNano": str(int(at.timestamp()) * 10**9), "body": {"stringValue": text}}
     body = {"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}
     assert httpx.post(f"{server.otlp_url}/v1/logs", json=body, timeout=30).status_code == 200

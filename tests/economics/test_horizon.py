@@ -91,7 +91,7 @@ def test_the_first_half_hour_of_the_next_day_is_closed_with_a_day(telemetry: Tel
     """Its calls were judged with spans of the day that went: the client's, of which this server's is the mirror."""
     fold = fold_of(telemetry)
     before, after = MIDNIGHT + DAY - 5 * MINUTE, MIDNIGHT + DAY + 5 * MINUTE
-    store_spans(telemetry, span(before, trace=7, n_out=10), span(after, trace=7, n_out=10, kind=2))
+    store_spans(telemetry, span(before, trace=7, n_out=10), span(after, seconds=900, trace=7, n_out=10, kind=2))
     fold.run_once(LATER)
     assert output(telemetry) == 10
     retention_of(telemetry, fold).run_once(MIDNIGHT + 31 * DAY + HOUR)
