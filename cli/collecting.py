@@ -74,7 +74,10 @@ class CollectorPart:
 
     def health(self) -> dict[str, Any]:
         """Counts of the receivers, journals and writers, and of the heartbeat."""
-        return {"alive": self._intake.alive, **self._intake.health(), "heartbeat": self._heart.health()}
+        return {
+            "collector": {"alive": self._intake.alive, **self._intake.health()},
+            "background": {"heartbeat": self._heart.health()},
+        }
 
     async def serve(self) -> None:
         """Take exports until `finish`."""

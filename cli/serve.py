@@ -108,12 +108,9 @@ class Server:
 
     def health(self) -> dict[str, Any]:
         """Counts of the parts."""
-        found = {}
-        if self._collector:
-            found["collector"] = self._collector.health()
-        if self._worker:
-            found |= self._worker.health()
-        return found
+        parts = [part.health() for part in (self._collector, self._worker) if part]
+        background = {name: told for part in parts for name, told in part["background"].items()}
+        return {name: told for part in parts for name, told in part.items()} | {"background": background}
 
     def _open(self, parts: ExitStack) -> None:
         settings = self.settings

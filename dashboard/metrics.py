@@ -292,6 +292,7 @@ METRICS: Final = (
     ),
     Metric("andon_background_runs_total", _C, "background.{task}.runs_total", "runs of a background task"),
     Metric("andon_background_failures_total", _C, "background.{task}.failures_total", "runs of it that failed"),
+    Metric("andon_background_leading", _G, "background.{task}.leading", "1 while this process is the one that does it"),
     Metric("andon_background_failing", _G, "background.{task}.failing", "1 when its last run failed"),
     Metric("andon_background_last_run_seconds", _G, "background.{task}.last_run_seconds", "how long its last run took"),
     Metric("andon_background_busy_seconds_total", _C, "background.{task}.busy_seconds_total", "how long its runs took"),

@@ -79,7 +79,8 @@ def test_a_late_span_of_a_dropped_day_leaves_its_minute_as_it_was_and_is_counted
 def test_spans_that_come_too_late_are_counted_once_each(telemetry: TelemetryStore) -> None:
     advance_horizon(telemetry, NOON)
     fold = Fold(telemetry, BANDS, timedelta(seconds=10))
-    row = "INSERT INTO spans (end_time, ingested_at) SELECT toDateTime64(:end, 9, 'UTC'), now64(9)"
+    fold._counted_until -= HOUR
+    row = "INSERT INTO spans (end_time, ingested_at) SELECT toDateTime64(:end, 9, 'UTC'), now64(9) - INTERVAL 5 MINUTE"
     telemetry.execute(row, end=sql_minute(NOON - MINUTE))
     telemetry.execute(row, end=sql_minute(NOON + MINUTE))
     for _ in range(3):

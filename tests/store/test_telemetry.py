@@ -57,6 +57,13 @@ def test_rows_are_deleted_where_they_are(telemetry: TelemetryStore) -> None:
     assert count(telemetry, "logs") == 0
 
 
+def drain(journal: Journal, telemetry: TelemetryStore) -> None:
+    writer = Writer(journal, telemetry, "spans")
+    writer.start()
+    writer.stop(60)
+    writer.join()
+
+
 def test_the_writer_moves_a_segment_once_however_often_it_tries(telemetry: TelemetryStore, tmp_path: Path) -> None:
     journal = Journal(tmp_path, SPAN_SCHEMA, seal_seconds=60, seal_bytes=2**20, max_bytes=2**30)
     journal.append(decode_traces(VLLM.read_bytes(), NOW).rows).result(timeout=10)
@@ -64,9 +71,8 @@ def test_the_writer_moves_a_segment_once_however_often_it_tries(telemetry: Telem
     (segment,) = journal.sealed()
     kept = segment.with_suffix(".kept")
     os.link(segment, kept)
-    writer = Writer(journal, telemetry, "spans")
-    writer.drain_once()
+    drain(journal, telemetry)
     written = count(telemetry, "spans")
     kept.rename(segment)  # as if the process had died between the insert and the delete
-    writer.drain_once()
+    drain(journal, telemetry)
     assert count(telemetry, "spans") == written > 0
