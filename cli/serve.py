@@ -33,7 +33,9 @@ from collector.intake import Intake
 from dashboard.app import create_app
 from dashboard.board import Board, utc_now
 from drift.monitor import DriftMonitors
-from economics.fold import Fold
+from economics.catalogue import catalogue
+from economics.engine_rollup import EngineRollUp
+from economics.fold import Fold, UsageRollUp
 from economics.prices import input_bands
 from economics.report import Reports
 from settings import Settings, SettingsError
@@ -134,7 +136,9 @@ class Server:
             raise _taken(server.host, server.otlp_grpc_port, "server.otlp_grpc_port", str(error)) from None
         parts.callback(lambda: self._loop.run(self._intake.grpc_receiver.stop(0)))
         reports = Reports(telemetry, settings.pools)
-        fold = Fold(telemetry, input_bands(), timedelta(seconds=settings.collector.grace_seconds), utc_now())
+        grace, started = timedelta(seconds=settings.collector.grace_seconds), utc_now()
+        fold = Fold(telemetry, UsageRollUp(input_bands()), grace, started)
+        engines = Fold(telemetry, EngineRollUp(catalogue()), grace, started)
         checks = ChecklistRunner(settings, telemetry, control, facts=checklist_facts(reports, control, settings))
         evaluator = Evaluator(control, rules, Signals(reports, control, settings), dashboard_url=self.url)
         parts.callback(evaluator.release)
@@ -143,6 +147,11 @@ class Server:
                 "fold",
                 settings.collector.fold_seconds,
                 lambda now: fold.run_once(now, self._intake.waiting_since(now)),
+            ),
+            Periodic(
+                "engines",
+                settings.collector.fold_seconds,
+                lambda now: engines.run_once(now, self._intake.waiting_since(now, "metric_points")),
             ),
             Periodic(
                 "drift",

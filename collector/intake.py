@@ -68,9 +68,9 @@ class Intake:
         journals, writers = self._journals.values(), self._writers.values()
         return all(journal.alive for journal in journals) and all(writer.alive for writer in writers)
 
-    def waiting_since(self, now: datetime) -> datetime | None:
-        """When the oldest acknowledged span that is not in the store yet was taken; None when there is none."""
-        age = self._journals["spans"].state().oldest_age_seconds
+    def waiting_since(self, now: datetime, table: str = "spans") -> datetime | None:
+        """When the oldest acknowledged row of a table that waits for the store was taken; None when none waits."""
+        age = self._journals[table].state().oldest_age_seconds
         return None if age is None else now - timedelta(seconds=age)
 
     def health(self) -> dict[str, Any]:

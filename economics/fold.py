@@ -1,18 +1,21 @@
-"""The fold: closed minutes of spans become rows of `usage_1m`, as often as late data asks for it.
+"""The fold: closed minutes of raw rows become rows of a roll-up, as often as late data asks for it.
 
-A minute is published by a row in `folded_minutes` written after its usage rows, so a crash in between leaves rows that
-nobody reads. Which minutes need folding is derived from the spans' insert times; nothing else has to be remembered.
+A minute is published by its mark, written after its rows, so a crash in between leaves rows that nobody reads. Which
+minutes need folding is derived from the insert times of raw rows; nothing else has to be remembered. What is folded
+is up to the roll-up: that of spans is here, that of metrics in `economics/engine_rollup.py`.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
 from economics.ledger import KEYS, MINUTE, STATES, SUMS, floor_minute, spans_sql, sql_minute, sql_time
+from economics.rollup import RollUp
 from store.telemetry import TelemetryStore
 
 log = logging.getLogger(__name__)
@@ -31,7 +34,7 @@ WITH known AS (
     SELECT minute, argMax(ingested_until, version) AS until, argMax(spans, version) AS held
     FROM folded_minutes GROUP BY minute
 )
-SELECT t.minute AS minute, max(t.latest) AS newest_span FROM (
+SELECT t.minute AS minute, max(t.latest) AS newest FROM (
     SELECT toStartOfMinute(end_time) AS minute, max(ingested_at) AS latest, count() AS spans
     FROM spans WHERE toStartOfMinute(end_time) IN (
         SELECT DISTINCT toStartOfMinute(end_time) FROM spans WHERE ingested_at >= toDateTime64(:since, 9, 'UTC'))
@@ -40,7 +43,7 @@ SELECT t.minute AS minute, max(t.latest) AS newest_span FROM (
 WHERE f.held != t.spans
 GROUP BY t.minute
 UNION ALL
-SELECT t.minute AS minute, max(t.latest) AS newest_span FROM (
+SELECT t.minute AS minute, max(t.latest) AS newest FROM (
     SELECT toStartOfMinute(s.end_time) AS minute, fresh.latest AS latest
     FROM spans AS s INNER JOIN (
         SELECT trace_id, max(ingested_at) AS latest FROM spans
@@ -52,19 +55,47 @@ WHERE f.until < t.latest
 GROUP BY t.minute
 """
 
-# A crash can leave rows of a version that was never published: it must not be used again.
-_NEWEST_VERSION = """
-SELECT greatest((SELECT max(version) FROM folded_minutes), (SELECT max(version) FROM usage_1m)) AS version
-"""
-
-# How many spans minutes hold, asked before they are summed: one that comes in between makes the count differ later,
-# and the minute is folded once more.
 _SPANS = """
 SELECT toStartOfMinute(end_time) AS minute, count() AS spans
 FROM spans WHERE toStartOfMinute(end_time) IN (:minutes) GROUP BY minute
 """
 
-_PUBLISHED = "SELECT minute FROM folded_minutes WHERE minute >= toDateTime(:start, 'UTC') GROUP BY minute"
+
+@dataclass(frozen=True)
+class UsageRollUp:
+    """Usage of each minute; `bands` are edges of the price tiers in input tokens."""
+
+    bands: tuple[int, ...]
+    table: str = "usage_1m"
+    marks: str = "folded_minutes"
+    counts: str = "spans"
+    stamp: Mapping[str, int] = field(default_factory=dict)
+
+    def touched(self, store: TelemetryStore, since: datetime) -> dict[datetime, datetime]:
+        """Minutes with spans that are not folded, and those whose tokens they may have unseated."""
+        found: dict[datetime, datetime] = {}
+        for row in store.rows(_TOUCHED, since=sql_time(since)):
+            found[row["minute"]] = max(row["newest"], found.get(row["minute"], row["newest"]))
+        return found
+
+    def counted(self, store: TelemetryStore, minutes: Sequence[datetime]) -> dict[datetime, int]:
+        """How many spans minutes hold."""
+        rows = store.rows(_SPANS, minutes=[sql_minute(minute) for minute in minutes])
+        return {row["minute"]: row["spans"] for row in rows}
+
+    def write(self, store: TelemetryStore, held: Mapping[datetime, int], version: int) -> None:
+        """Write the usage of minutes."""
+        minutes = sorted(held)
+        columns = ("minute", *KEYS, *SUMS, *STATES)
+        source = spans_sql("toStartOfMinute(end_time) IN (:minutes)", "toDateTime(0, 'UTC')")
+        store.execute(
+            f"INSERT INTO usage_1m (project, version, {', '.join(columns)}) "
+            f"SELECT 'default', {version}, {', '.join(columns)} FROM ({source})",
+            from_time=sql_time(minutes[0]),
+            to_time=sql_time(minutes[-1] + MINUTE),
+            minutes=[sql_minute(minute) for minute in minutes],
+            bands=list(self.bands),
+        )
 
 
 @dataclass(frozen=True)
@@ -76,38 +107,41 @@ class FoldState:
 
 
 class Fold:
-    """Folds closed minutes of one telemetry store; one at a time per store.
+    """Folds closed minutes of one roll-up of a telemetry store; one at a time per roll-up and store.
 
     Args:
-        bands: edges of the price tiers in input tokens.
         grace: how long after its end a minute stays open.
-        started: when this process began to accept spans; silent minutes after it are published as true zeros.
+        started: when this process began to accept rows; silent minutes after it are published as true zeros.
     """
 
-    def __init__(self, store: TelemetryStore, bands: tuple[int, ...], grace: timedelta, started: datetime) -> None:
+    def __init__(self, store: TelemetryStore, rollup: RollUp, grace: timedelta, started: datetime) -> None:
         self._store = store
-        self._bands = bands
+        self._rollup = rollup
         self._grace = grace
         self._silent_from = floor_minute(started) + MINUTE
         self._since = datetime(1970, 1, 2, tzinfo=UTC)
         self._unfolded: dict[datetime, datetime] = {}
-        self._version: int = store.rows(_NEWEST_VERSION)[0]["version"]
+        # A crash can leave rows of a version that was never published: it must not be used again.
+        self._version: int = max(
+            store.rows(f"SELECT max(version) AS version FROM {name}")[0]["version"]
+            for name in (rollup.table, rollup.marks)
+        )
         self.state: FoldState | None = None
 
     def run_once(self, now: datetime, waiting_since: datetime | None = None) -> list[datetime]:
         """Fold every closed minute that needs it; returns the minutes published.
 
         Args:
-            waiting_since: how old the oldest accepted span is that is not in the store yet. Nothing is known to be
+            waiting_since: how old the oldest accepted row is that is not in the store yet. Nothing is known to be
                 silent after it.
         """
         closed_before = floor_minute(now - self._grace)
-        # The engine's clock stamps the spans, so it is asked for the time as well.
+        # The engine's clock stamps the rows, so it is asked for the time as well.
         looked_at = self._store.rows("SELECT now64(6, 'UTC') AS now")[0]["now"]
-        for row in self._store.rows(_TOUCHED, since=sql_time(self._since)):
-            minute = row["minute"]
-            self._unfolded[minute] = max(row["newest_span"], self._unfolded.get(minute, row["newest_span"]))
-        closed = sorted(minute for minute in self._unfolded if minute < closed_before)
+        for minute, newest in self._rollup.touched(self._store, self._since).items():
+            self._unfolded[minute] = max(newest, self._unfolded.get(minute, newest))
+        # The newest first: after a crash, late rows that have changed later minutes are still seen to be late.
+        closed = sorted((minute for minute in self._unfolded if minute < closed_before), reverse=True)
         for first in range(0, len(closed), MOST_MINUTES_AT_ONCE):
             self._publish(closed[first : first + MOST_MINUTES_AT_ONCE], now)
         if self.state is not None and now - self.state.at > LONGEST_NAP:
@@ -125,37 +159,39 @@ class Fold:
     def _silent_minutes(self, closed_before: datetime) -> list[datetime]:
         if self._silent_from >= closed_before:
             return []
-        known = {row["minute"] for row in self._store.rows(_PUBLISHED, start=sql_minute(self._silent_from))}
+        published = self._store.rows(
+            f"SELECT DISTINCT minute FROM {self._rollup.marks} WHERE minute >= toDateTime(:start, 'UTC')",
+            start=sql_minute(self._silent_from),
+        )
+        known = {row["minute"] for row in published}
         count = int((closed_before - self._silent_from) / MINUTE)
         return [minute for i in range(count) if (minute := self._silent_from + i * MINUTE) not in known]
 
     def _publish(self, minutes: list[datetime], now: datetime) -> None:
         version = self._next_version(now)
-        counted = self._store.rows(_SPANS, minutes=[sql_minute(minute) for minute in minutes])
-        columns = ("minute", *KEYS, *SUMS, *STATES)
-        source = spans_sql("toStartOfMinute(end_time) IN (:minutes)", "toDateTime(0, 'UTC')")
-        self._store.execute(
-            f"INSERT INTO usage_1m (project, version, {', '.join(columns)}) "
-            f"SELECT 'default', {version}, {', '.join(columns)} FROM ({source})",
-            from_time=sql_time(minutes[0]),
-            to_time=sql_time(minutes[-1] + MINUTE),
-            minutes=[sql_minute(minute) for minute in minutes],
-            bands=list(self._bands),
-        )
-        self._mark(minutes, self._unfolded, {row["minute"]: row["spans"] for row in counted}, version)
+        # Asked before the rows are summed: one that comes in between makes the count differ later, and the minute is
+        # folded once more.
+        counted = self._rollup.counted(self._store, minutes)
+        held = {minute: counted.get(minute, 0) for minute in minutes}
+        self._rollup.write(self._store, held, version)
+        self._mark(minutes, self._unfolded, held, version)
         for minute in minutes:
             del self._unfolded[minute]
 
     def _mark(
-        self, minutes: list[datetime], latest: dict[datetime, datetime], spans: dict[datetime, int], version: int
+        self, minutes: list[datetime], latest: dict[datetime, datetime], held: dict[datetime, int], version: int
     ) -> None:
         self._store.insert(
-            "folded_minutes",
+            self._rollup.marks,
             pa.table(
                 {
                     "minute": pa.array(minutes, pa.timestamp("s", "UTC")),
                     "version": pa.array([version] * len(minutes), pa.uint64()),
-                    "spans": pa.array([spans.get(minute, 0) for minute in minutes], pa.uint64()),
+                    self._rollup.counts: pa.array([held.get(minute, 0) for minute in minutes], pa.uint64()),
+                    **{
+                        name: pa.array([value] * len(minutes), pa.uint32())
+                        for name, value in self._rollup.stamp.items()
+                    },
                     # Times are read to the microsecond and stored to the nanosecond: round up.
                     "ingested_until": pa.array(
                         [latest[minute] + timedelta(microseconds=1) for minute in minutes], pa.timestamp("ns", "UTC")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from economics.fold import Fold
+from economics.fold import Fold, UsageRollUp
 from economics.ledger import Usage, read_latency, read_usage
 from store.telemetry import TelemetryStore
 from tests.economics.spans import NOON, SERVER, span, store_spans
@@ -19,7 +19,7 @@ LATER = datetime.now(UTC)
 
 
 def fold_of(store: TelemetryStore) -> Fold:
-    return Fold(store, BANDS, timedelta(seconds=10), started=LATER)
+    return Fold(store, UsageRollUp(BANDS), timedelta(seconds=10), started=LATER)
 
 
 def totals(store: TelemetryStore) -> tuple[int, int, int]:
@@ -259,7 +259,7 @@ def test_a_span_that_becomes_visible_late_with_an_early_stamp_is_folded(telemetr
 
 
 def test_time_in_which_nobody_watched_is_a_gap_not_silence(telemetry: TelemetryStore) -> None:
-    fold = Fold(telemetry, BANDS, timedelta(seconds=10), started=NOON - 3 * MINUTE)
+    fold = Fold(telemetry, UsageRollUp(BANDS), timedelta(seconds=10), started=NOON - 3 * MINUTE)
     assert fold.run_once(NOON + timedelta(seconds=15)) == [NOON - 2 * MINUTE, NOON - MINUTE]
     assert fold.run_once(NOON + 60 * MINUTE) == []
     assert fold.run_once(NOON + 61 * MINUTE) == []
@@ -267,7 +267,7 @@ def test_time_in_which_nobody_watched_is_a_gap_not_silence(telemetry: TelemetryS
 
 
 def test_minutes_whose_spans_wait_in_the_journal_are_not_silent(telemetry: TelemetryStore) -> None:
-    fold = Fold(telemetry, BANDS, timedelta(seconds=10), started=NOON - 3 * MINUTE)
+    fold = Fold(telemetry, UsageRollUp(BANDS), timedelta(seconds=10), started=NOON - 3 * MINUTE)
     waiting = NOON - MINUTE + timedelta(seconds=20)
     assert fold.run_once(NOON + timedelta(seconds=15), waiting_since=waiting) == [NOON - 2 * MINUTE]
     assert fold.run_once(NOON + timedelta(seconds=20)) == [NOON - MINUTE]
@@ -294,7 +294,7 @@ def test_folding_again_after_a_crash_between_rows_and_mark_changes_nothing(telem
 
 
 def test_an_open_minute_is_read_from_spans_and_a_silent_one_is_published_as_zero(telemetry: TelemetryStore) -> None:
-    fold = Fold(telemetry, BANDS, timedelta(seconds=10), started=NOON - 3 * MINUTE)
+    fold = Fold(telemetry, UsageRollUp(BANDS), timedelta(seconds=10), started=NOON - 3 * MINUTE)
     store_spans(telemetry, span(NOON + timedelta(seconds=1), n_out=1))
     assert fold.run_once(NOON + timedelta(seconds=65)) == [NOON - 2 * MINUTE, NOON - MINUTE]
     assert totals(telemetry)[0] == 1
