@@ -25,6 +25,24 @@ SELECT toStartOfMinute(time) AS minute, count() AS points FROM metric_points
 WHERE time >= toDateTime64(:from_time, 9, 'UTC') AND time < toDateTime64(:to_time, 9, 'UTC') GROUP BY minute
 """
 
+# By what it is sent as, in the words of the catalogue.
+_SENT = """
+SELECT DISTINCT metric, multiIf(kind = 'sum', if(monotonic, 'counter', 'gauge'), kind = 'gauge', 'gauge', 'histogram')
+    AS sent_as
+FROM metric_points
+WHERE time >= toDateTime64(:from_time, 9, 'UTC') AND time < toDateTime64(:to_time, 9, 'UTC')
+ORDER BY metric, sent_as
+"""
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A metric whose name is known and that is sent as another kind of data than is understood: it is not counted."""
+
+    metric: str
+    sent_as: str
+    expected: tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class EngineFacts:
@@ -131,6 +149,16 @@ def read_engines(
     for key, facts in rows:
         found[key] = found[key] + facts if key in found else facts
     return chosen(found, catalogue)
+
+
+def misfits(store: TelemetryStore, catalogue: Catalogue, start: datetime, end: datetime) -> tuple[Misfit, ...]:
+    """What was sent in [start, end) under known names and cannot be used."""
+    found = []
+    for row in store.rows(_SENT, from_time=sql_time(start), to_time=sql_time(end)):
+        expected = {signal.kind.value for signal in catalogue.named([row["metric"]])}
+        if expected and row["sent_as"] not in expected:
+            found.append(Misfit(row["metric"], row["sent_as"], tuple(sorted(expected))))
+    return tuple(found)
 
 
 def chosen(found: dict[EngineKey, EngineFacts], catalogue: Catalogue) -> list[EngineRow]:
