@@ -14,8 +14,8 @@ from store.telemetry import TelemetryStore
 
 Span = tuple[datetime, datetime]
 
-# Sorting a point with its buckets takes about a kilobyte.
-MOST_POINTS_AT_ONCE = 500_000
+# Points are sorted in memory, with their buckets: some kilobytes each.
+MOST_POINTS_AT_ONCE = 100_000
 
 
 class RollUp(Protocol):

@@ -66,7 +66,9 @@ def test_only_the_quantities_that_are_asked_for(client: TestClient, telemetry: T
     assert [each["quantity"] for each in found["numbers"]] == ["tokens.input"]
 
 
-@pytest.mark.parametrize(("query", "field"), [("window=soon", "window"), ("by=colour", "by"), ("quantity=joy", "quantity")])
+@pytest.mark.parametrize(
+    ("query", "field"), [("window=soon", "window"), ("by=colour", "by"), ("quantity=joy", "quantity")]
+)
 def test_a_bad_parameter_is_named(client: TestClient, query: str, field: str) -> None:
     answer = client.get(f"/api/v1/engines?{query}")
     assert (answer.status_code, answer.json()["error"]["field"]) == (400, field)
