@@ -20,9 +20,12 @@ from cli.upkeep import UPKEEP_SECONDS, retention_of
 from cli.wiring import Signals, checklist_facts
 from dashboard.board import utc_now
 from drift.monitor import DriftMonitors
+from economics.catalogue import catalogue
+from economics.engine_rollup import EngineRollUp
 from economics.fold import Fold
 from economics.prices import input_bands
 from economics.report import Reports
+from economics.usage_rollup import UsageRollUp
 from settings import Settings
 from store.collectors import read_collectors, watched
 from store.control import ControlStore
@@ -58,6 +61,7 @@ class WorkerPart:
         parts.callback(evaluator.release)
         self._periodics = [
             self._folding(telemetry, control, holder, parts),
+            self._folding_engines(telemetry, control, holder, parts),
             self._drifting(telemetry, control, holder, parts),
             self._checking(telemetry, control, holder, reports, parts),
             Periodic("alerts", settings.alerts.poll_seconds, evaluator.evaluate_once),
@@ -83,10 +87,22 @@ class WorkerPart:
     def _folding(self, telemetry: TelemetryStore, control: ControlStore, holder: str, parts: ExitStack) -> Periodic:
         limits = self._settings.collector
         task = self._fold_task = self._task(control, "fold", holder, limits.fold_seconds, parts)
-        fold = self._fold = Fold(telemetry, input_bands(), timedelta(seconds=limits.grace_seconds), task.check)
+        fold = self._fold = Fold(
+            telemetry, UsageRollUp(input_bands()), timedelta(seconds=limits.grace_seconds), task.check
+        )
         task.least_token = fold.least_token
         work = task.led(lambda now, grant: fold.run_once(now, watched(read_collectors(control)), grant.token))
         return Periodic("fold", limits.fold_seconds, work)
+
+    def _folding_engines(
+        self, telemetry: TelemetryStore, control: ControlStore, holder: str, parts: ExitStack
+    ) -> Periodic:
+        limits = self._settings.collector
+        task = self._task(control, "engines", holder, limits.fold_seconds, parts)
+        fold = Fold(telemetry, EngineRollUp(catalogue()), timedelta(seconds=limits.grace_seconds), task.check)
+        task.least_token = fold.least_token
+        work = task.led(lambda now, grant: fold.run_once(now, watched(read_collectors(control)), grant.token))
+        return Periodic("engines", limits.fold_seconds, work)
 
     def _keeping(self, telemetry: TelemetryStore, control: ControlStore) -> Periodic:
         self.retention = retention_of(telemetry, control, self._settings, self._fold.alone)

@@ -99,8 +99,9 @@ class Intake:
         return working and self._scraping.alive
 
     def waiting_seconds(self) -> float | None:
-        """How long ago the oldest acknowledged span was taken that is not in the store yet; None when there is none."""
-        return self._journals["spans"].state().oldest_age_seconds
+        """How long ago the oldest acknowledged row was taken that is not in the store yet; None when there is none."""
+        ages = (journal.state().oldest_age_seconds for journal in self._journals.values())
+        return max((age for age in ages if age is not None), default=None)
 
     def health(self) -> dict[str, Any]:
         """Counts since start, and what waits in the journal; `dashboard.metrics` names each number for `/metrics`."""

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from dashboard import api, health, page, retention
+from dashboard import api, engines_api, health, page, retention
 from dashboard.board import Board
 from dashboard.parameters import ParameterError
 
@@ -52,6 +52,7 @@ def create_app(board: Board) -> FastAPI:
     app.add_exception_handler(Exception, _on_failure)
     app.include_router(api.router)
     app.include_router(retention.router)
+    app.include_router(engines_api.router)
     app.include_router(health.router)
     app.include_router(page.router)
     app.mount("/static", StaticFiles(directory=Path(str(files("dashboard").joinpath("static")))), name="static")

@@ -11,6 +11,7 @@ from economics.fold import Fold
 from economics.horizon import FoldedDays, advance_horizon, first_known, in_whole_minutes, read_horizon
 from economics.ledger import read_state, read_usage, sql_minute
 from economics.report import Reports
+from economics.usage_rollup import UsageRollUp
 from economics.versions import prune_versions
 from settings import RetentionSettings
 from store.retention import Retention
@@ -25,7 +26,7 @@ POLICY = RetentionSettings(spans=30)
 
 
 def fold_of(store: TelemetryStore) -> Fold:
-    return Fold(store, BANDS, timedelta(seconds=10))
+    return Fold(store, UsageRollUp(BANDS), timedelta(seconds=10))
 
 
 def retention_of(store: TelemetryStore, fold: Fold, policy: RetentionSettings = POLICY) -> Retention:
@@ -62,7 +63,7 @@ def test_a_later_day_does_not_go_before_an_earlier_one_that_waits(telemetry: Tel
 
 
 def test_a_late_span_of_a_dropped_day_leaves_its_minute_as_it_was_and_is_counted(telemetry: TelemetryStore) -> None:
-    fold = Fold(telemetry, BANDS, timedelta(seconds=10))
+    fold = Fold(telemetry, UsageRollUp(BANDS), timedelta(seconds=10))
     retention = retention_of(telemetry, fold)
     store_spans(telemetry, span(NOON, n_out=100))
     fold.run_once(LATER)
@@ -78,7 +79,7 @@ def test_a_late_span_of_a_dropped_day_leaves_its_minute_as_it_was_and_is_counted
 
 def test_spans_that_come_too_late_are_counted_once_each(telemetry: TelemetryStore) -> None:
     advance_horizon(telemetry, NOON)
-    fold = Fold(telemetry, BANDS, timedelta(seconds=10))
+    fold = Fold(telemetry, UsageRollUp(BANDS), timedelta(seconds=10))
     fold._counted_until -= HOUR
     row = "INSERT INTO spans (end_time, ingested_at) SELECT toDateTime64(:end, 9, 'UTC'), now64(9) - INTERVAL 5 MINUTE"
     telemetry.execute(row, end=sql_minute(NOON - MINUTE))

@@ -9,6 +9,7 @@ import pytest
 
 from economics.fold import Fold
 from economics.ledger import Usage, read_latency, read_usage
+from economics.usage_rollup import UsageRollUp
 from store.collectors import Watched
 from store.lease import LeaseLostError
 from store.telemetry import TelemetryStore
@@ -21,7 +22,7 @@ LATER = datetime.now(UTC)
 
 
 def fold_of(store: TelemetryStore) -> Fold:
-    return Fold(store, BANDS, timedelta(seconds=10))
+    return Fold(store, UsageRollUp(BANDS), timedelta(seconds=10))
 
 
 def totals(store: TelemetryStore) -> tuple[int, int, int]:
@@ -306,7 +307,7 @@ def test_a_fold_that_lost_its_lease_publishes_nothing(telemetry: TelemetryStore)
 
     store_spans(telemetry, span(n_out=1))
     with pytest.raises(LeaseLostError):
-        Fold(telemetry, BANDS, timedelta(seconds=10), confirm=lost).run_once(LATER)
+        Fold(telemetry, UsageRollUp(BANDS), timedelta(seconds=10), confirm=lost).run_once(LATER)
     assert telemetry.rows("SELECT count() AS n FROM folded_minutes") == [{"n": 0}]
     assert totals(telemetry) == (1, 0, 1)
 

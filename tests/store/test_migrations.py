@@ -14,6 +14,7 @@ from store.telemetry import TelemetryStore
 def test_an_empty_telemetry_store_gets_every_table(telemetry: TelemetryStore) -> None:
     names = {row["name"] for row in telemetry.rows("SELECT name FROM system.tables WHERE database = currentDatabase()")}
     assert {"spans", "observations", "usage_1m", "folded_minutes", "metric_points", "logs"} <= names
+    assert {"engine_1m", "folded_engine_minutes"} <= names
 
 
 @pytest.mark.parametrize("kind", ["telemetry", "control"])

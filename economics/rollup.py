@@ -1,0 +1,117 @@
+"""What a fold keeps: a table of closed minutes beside the marks that publish them; and the minutes of a window.
+
+A roll-up says which minutes new rows have touched and how a minute is written; `economics/fold.py` does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from economics.ledger import MINUTE, ceil_minute, floor_minute, sql_minute
+from store.telemetry import TelemetryStore
+
+Span = tuple[datetime, datetime]
+
+# Points are sorted in memory, with their buckets: some kilobytes each.
+MOST_POINTS_AT_ONCE = 100_000
+
+
+class RollUp(Protocol):
+    """One roll-up.
+
+    `table` holds its rows, `marks` a row for each published minute and version: with the number of raw rows that the
+    minute held, in the column `counts`, and the columns of `stamp`.
+    """
+
+    @property
+    def table(self) -> str: ...
+    @property
+    def marks(self) -> str: ...
+    @property
+    def counts(self) -> str: ...
+    @property
+    def stamp(self) -> Mapping[str, int]: ...
+
+    def horizon(self, store: TelemetryStore) -> datetime:
+        """Minutes before it are closed for good."""
+        ...
+
+    def touched(
+        self, store: TelemetryStore, since: datetime, closed: datetime, horizon: datetime
+    ) -> dict[datetime, datetime]:
+        """Minutes that are not folded as they stand, for rows inserted since; with the insert time of the newest.
+
+        Args:
+            closed: minutes before it may be folded.
+            horizon: minutes before it are left as they are.
+        """
+        ...
+
+    def too_late(self, store: TelemetryStore, since: datetime, until: datetime, horizon: datetime) -> int:
+        """How many rows of minutes before the horizon were inserted in [since, until)."""
+        ...
+
+    def counted(self, store: TelemetryStore, minutes: Sequence[datetime]) -> dict[datetime, int]:
+        """How many raw rows minutes hold."""
+        ...
+
+    def write(self, store: TelemetryStore, held: Mapping[datetime, int], version: int) -> None:
+        """Write the rows of minutes under a version that nobody reads yet."""
+        ...
+
+
+def published_sql(rollup: RollUp) -> str:
+    """Of a roll-up's rows those that are published up to :snapshot, in whole minutes of [:first_whole, :end_whole)."""
+    within = "minute >= toDateTime(:first_whole, 'UTC') AND minute < toDateTime(:end_whole, 'UTC')"
+    return f"""SELECT * FROM {rollup.table} WHERE {within} AND (minute, version) IN (
+    SELECT minute, max(version) FROM {rollup.marks} WHERE version <= :snapshot AND {within} GROUP BY minute)"""
+
+
+def snapshot(store: TelemetryStore, rollup: RollUp) -> int:
+    """The newest version. Read it once: a minute published later must be seen by no part of an answer."""
+    version: int = store.rows(f"SELECT max(version) AS version FROM {rollup.marks}")[0]["version"]
+    return version
+
+
+def open_spans(store: TelemetryStore, rollup: RollUp, window: Span, version: int) -> list[Span]:
+    """What of a window is not in minutes published up to a version: whole runs of minutes, and cut ones at its ends."""
+    first, last = ceil_minute(window[0]), floor_minute(window[1])
+    if first >= last:
+        return [window]
+    closed = store.rows(
+        f"SELECT DISTINCT minute FROM {rollup.marks} WHERE version <= :snapshot "
+        "AND minute >= toDateTime(:first, 'UTC') AND minute < toDateTime(:last, 'UTC') ORDER BY minute",
+        snapshot=version,
+        first=sql_minute(first),
+        last=sql_minute(last),
+    )
+    found: list[Span] = []
+    begin = window[0]
+    for row in closed:
+        if begin < row["minute"]:
+            found.append((begin, row["minute"]))
+        begin = row["minute"] + MINUTE
+    if begin < window[1]:
+        found.append((begin, window[1]))
+    return found
+
+
+def stretches(held: Mapping[datetime, int], within: Span | None = None) -> Iterator[Span]:
+    """Minutes that hold rows, as runs of neighbours of not too many rows together, cut to `within`."""
+    begin = end = None
+    rows = 0
+    for minute in sorted(held):
+        if begin is not None and end is not None and (minute != end or rows + held[minute] > MOST_POINTS_AT_ONCE):
+            yield _cut((begin, end), within)
+            begin = None
+        if begin is None:
+            begin, rows = minute, 0
+        end, rows = minute + MINUTE, rows + held[minute]
+    if begin is not None and end is not None:
+        yield _cut((begin, end), within)
+
+
+def _cut(span: Span, within: Span | None) -> Span:
+    return span if within is None else (max(span[0], within[0]), min(span[1], within[1]))
