@@ -25,10 +25,6 @@ class UndecodableError(ValueError):
     """The body is not the protobuf message that its path promises."""
 
 
-class HoldsNothingError(ValueError):
-    """One of several requests holds no resource: what it is shows when it is opened alone."""
-
-
 @dataclass(frozen=True)
 class Opened:
     """A request, opened.
@@ -72,8 +68,6 @@ class Envelope:
         scope_lists = per_resource.field(self._path[1])
         per_scope = scope_lists.flatten()
         item_lists = per_scope.field(self._path[2])
-        if len(requests) > 1 and pc.min(pc.list_value_length(batch.column(self._path[0]))).as_py() == 0:
-            raise HoldsNothingError("one of several requests holds nothing")
         scope_of = pc.list_parent_indices(item_lists)
         pairs = KeyValues(per_resource.field("resource").field("attributes"))
         resources = columns_of(pairs, RESOURCE_ATTRIBUTES)

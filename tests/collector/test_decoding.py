@@ -120,7 +120,7 @@ def test_a_request_that_holds_nothing_is_told_so_also_in_a_group(decoding: Decod
     nothing = b"\x7a\x02hi"  # a field that no request has
     good, odd = grouped(decoding, Held(TRACES), [span(2), nothing])
     assert good == {}
-    assert odd == {"the body holds nothing that /v1/traces takes; is it of another signal?": 0}
+    assert odd == {"the body holds nothing that /v1/traces takes; is it of another kind?": 0}
 
 
 def test_requests_of_two_projects_are_not_of_one_group(decoding: Decoding) -> None:
