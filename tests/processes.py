@@ -71,7 +71,7 @@ class Part:
 
     def metric(self, name: str) -> float | None:
         """One number of its `/metrics`."""
-        found = re.search(rf"^{name} (\S+)$", self.get("/metrics").text, re.MULTILINE)
+        found = re.search(rf"^{re.escape(name)} (\S+)$", self.get("/metrics").text, re.MULTILINE)
         return float(found[1]) if found else None
 
     def kill(self) -> None:

@@ -25,7 +25,7 @@ from tests.processes import Part
 from tests.servers import wait_until
 
 BATCH = 20
-FOLD = "andon_background_fold_leading"
+FOLD = 'andon_background_leading{task="fold"}'
 _ATTRIBUTES = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "andon.pipeline": "rag"}
 CONFIG = """
 telemetry_url = "{telemetry}"
@@ -162,7 +162,7 @@ def test_a_killed_collector_and_a_killed_worker_lose_nothing_and_double_nothing(
     factory.send(20)
 
     # The collector took acknowledged spans with it, and that is said until it is back on its journal.
-    wait_until(lambda: factory.dashboard.metric("andon_collectors_vanished") == 1.0, "one collector is missed")
+    wait_until(lambda: factory.dashboard.metric('andon_collectors{state="vanished"}') == 1.0, "one collector is missed")
     factory.collectors[1].start()
     factory.collectors[1].wait_ready()
     factory.send(10)
