@@ -63,7 +63,7 @@ def fill(data: Path, size: int, load: Load) -> int:
         # Repeated spans cost the store what others cost: it looks at segments, not at spans.
         number = spans // SPANS_PER_REQUEST
         mark = Mark(request_digest(load.path, "bench", str(number).encode()), time.time_ns())
-        journal.append(decoded[number % len(decoded)], mark).result()
+        journal.append(decoded[number % len(decoded)], [mark]).result()
         spans += SPANS_PER_REQUEST
     journal.close()
     return spans
