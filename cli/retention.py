@@ -1,6 +1,7 @@
 """`andon retention`: what is kept, for how long, and what goes next; `--apply` lets it go now.
 
-It asks the server that runs on the data directory; without one it opens the stores and does the work itself.
+It asks the server that runs on the data directory; without one it opens the stores. Embedded ones are then its own, and
+it does the work itself; from stores that are servers only the worker removes.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ def render(found: RetentionJson) -> Iterator[str]:
     if not found.engine_logs:
         yield "the engine's own logs: none is written"
     yield from render_run(found.due)
+    if found.note is not None:
+        yield found.note
 
 
 def render_run(run: RunJson) -> Iterator[str]:
@@ -123,11 +126,16 @@ def _asked(url: str, method: str, answer: TypeAdapter[_T]) -> _T:
 
 def _look(settings: Settings) -> RetentionJson:
     with open_stores(settings) as stores:
-        kept = retention_of(stores.telemetry, stores.control, settings)
-        return read_retention(stores.telemetry, kept, datetime.now(UTC))
+        kept = retention_of(stores.telemetry, stores.control, settings) if settings.embedded else None
+        return read_retention(stores.telemetry, settings.retention, kept, datetime.now(UTC))
 
 
 def _apply(settings: Settings) -> RunJson:
+    if not settings.embedded:
+        raise SettingsError(
+            "--apply: the stores are servers, and from them the worker removes what is past its policy, once an hour; "
+            "run andon worker (or andon serve), and see with --dry-run what it will remove"
+        )
     with open_stores(settings) as stores:
         now = datetime.now(UTC)
         return RunJson.of(retention_of(stores.telemetry, stores.control, settings).run_once(now))

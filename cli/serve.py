@@ -20,7 +20,6 @@ from cli.collecting import CollectorPart
 from cli.listening import STOP_SECONDS, address_of, http_server, listen, refuse_open_receivers, refuse_public_bind
 from cli.ownership import owned
 from cli.stores import refuse_embedded
-from cli.upkeep import retention_of
 from cli.working import WorkerPart
 from dashboard.app import create_app, create_health_app
 from dashboard.board import Board
@@ -133,7 +132,7 @@ class Server:
         if self._worker:
             own = self.url if Role.DASHBOARD in self._roles else ""
             self._worker.open(telemetry, control, settings.server.public_url or own, parts)
-        retention = self._worker.retention if self._worker else retention_of(telemetry, control, settings)
+        retention = self._worker.retention if self._worker else None
         reports = Reports(telemetry, settings.pools)
         board = Board(settings, telemetry, control, reports, self.health, retention=retention)
         self._app = create_app(board) if Role.DASHBOARD in self._roles else create_health_app(board)

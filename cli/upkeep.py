@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from alerts.outbox import prune
-from economics.horizon import FoldedDays
+from economics.horizon import guards
+from economics.rollups import rollups
 from economics.versions import prune_versions
 from settings import Settings
 from store.control import ControlStore
@@ -16,18 +16,10 @@ from store.telemetry import TelemetryStore
 UPKEEP_SECONDS = 3600.0
 
 
-def retention_of(
-    telemetry: TelemetryStore,
-    control: ControlStore,
-    settings: Settings,
-    folding: AbstractContextManager[object] | None = None,
-) -> Retention:
-    """Retention with everything that goes by its rhythm.
-
-    Args:
-        folding: what the fold holds while it works; None where no fold runs.
-    """
+def retention_of(telemetry: TelemetryStore, control: ControlStore, settings: Settings) -> Retention:
+    """Retention with everything that goes by its rhythm."""
     days = settings.retention.alerts
+    folded = tuple(rollups().values())
 
     def prune_alerts(now: datetime) -> int:
         if days is None:
@@ -38,9 +30,9 @@ def retention_of(
     return Retention(
         telemetry,
         settings.retention,
-        guards={"spans": FoldedDays(telemetry, folding)},
+        guards=guards(telemetry, folded),
         chores={
-            "replaced_rollups": lambda now: prune_versions(telemetry, now),
+            "replaced_rollups": lambda now: sum(prune_versions(telemetry, rollup, now) for rollup in folded),
             "alert_events": prune_alerts,
         },
     )

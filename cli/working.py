@@ -20,12 +20,10 @@ from cli.upkeep import UPKEEP_SECONDS, retention_of
 from cli.wiring import Signals, checklist_facts
 from dashboard.board import utc_now
 from drift.monitor import DriftMonitors
-from economics.catalogue import catalogue
-from economics.engine_rollup import EngineRollUp
 from economics.fold import Fold
-from economics.prices import input_bands
 from economics.report import Reports
-from economics.usage_rollup import UsageRollUp
+from economics.rollup import RollUp
+from economics.rollups import rollups
 from settings import Settings
 from store.collectors import read_collectors, watched
 from store.control import ControlStore
@@ -46,6 +44,7 @@ class WorkerPart:
         )
         self._periodics: list[Periodic] = []
         self._tasks: list[LeasedTask] = []
+        self._folds: dict[str, Fold] = {}
 
     def open(self, telemetry: TelemetryStore, control: ControlStore, dashboard_url: str, parts: ExitStack) -> None:
         """Start the threads.
@@ -59,9 +58,9 @@ class WorkerPart:
             control, self._rules, Signals(reports, control, settings), dashboard_url=dashboard_url, holder=holder
         )
         parts.callback(evaluator.release)
+        folding = [self._folding(name, rollup, telemetry, control, holder, parts) for name, rollup in rollups().items()]
         self._periodics = [
-            self._folding(telemetry, control, holder, parts),
-            self._folding_engines(telemetry, control, holder, parts),
+            *folding,
             self._drifting(telemetry, control, holder, parts),
             self._checking(telemetry, control, holder, reports, parts),
             Periodic("alerts", settings.alerts.poll_seconds, evaluator.evaluate_once),
@@ -73,41 +72,38 @@ class WorkerPart:
             parts.callback(periodic.stop)
 
     def health(self) -> dict[str, Any]:
-        """Counts of every task (`leading` says whether this process does it), of the fold and of retention."""
+        """Counts of every task (`leading` says whether this process does it), of the folds and of retention."""
+        now = utc_now()
         leading = {task.name: task.grant is not None for task in self._tasks}
         return {
             "background": {
                 one.name: {**one.health(), **({"leading": leading[one.name]} if one.name in leading else {})}
                 for one in self._periodics
             },
-            "fold": self._fold.health(utc_now()),
+            "fold": {table: fold.health(now) for table, fold in self._folds.items()},
             "retention": self.retention.health(),
         }
 
-    def _folding(self, telemetry: TelemetryStore, control: ControlStore, holder: str, parts: ExitStack) -> Periodic:
-        limits = self._settings.collector
-        task = self._fold_task = self._task(control, "fold", holder, limits.fold_seconds, parts)
-        fold = self._fold = Fold(
-            telemetry, UsageRollUp(input_bands()), timedelta(seconds=limits.grace_seconds), task.check
-        )
-        task.least_token = fold.least_token
-        work = task.led(lambda now, grant: fold.run_once(now, watched(read_collectors(control)), grant.token))
-        return Periodic("fold", limits.fold_seconds, work)
-
-    def _folding_engines(
-        self, telemetry: TelemetryStore, control: ControlStore, holder: str, parts: ExitStack
+    def _folding(
+        self,
+        name: str,
+        rollup: RollUp,
+        telemetry: TelemetryStore,
+        control: ControlStore,
+        holder: str,
+        parts: ExitStack,
     ) -> Periodic:
         limits = self._settings.collector
-        task = self._task(control, "engines", holder, limits.fold_seconds, parts)
-        fold = Fold(telemetry, EngineRollUp(catalogue()), timedelta(seconds=limits.grace_seconds), task.check)
+        task = self._task(control, name, holder, limits.fold_seconds, parts)
+        fold = self._folds[rollup.table] = Fold(telemetry, rollup, timedelta(seconds=limits.grace_seconds), task.check)
         task.least_token = fold.least_token
         work = task.led(lambda now, grant: fold.run_once(now, watched(read_collectors(control)), grant.token))
-        return Periodic("engines", limits.fold_seconds, work)
+        return Periodic(name, limits.fold_seconds, work)
 
     def _keeping(self, telemetry: TelemetryStore, control: ControlStore) -> Periodic:
-        self.retention = retention_of(telemetry, control, self._settings, self._fold.alone)
-        # Whoever folds also removes: a fold never runs while the spans of its minutes go.
-        work = self._fold_task.led(lambda now, _grant: self.retention.run_once(now))
+        self.retention = retention_of(telemetry, control, self._settings)
+        # Whoever leads the first fold also removes: one process does it, and needs no lease of its own for it.
+        work = self._tasks[0].led(lambda now, _grant: self.retention.run_once(now))
         return Periodic("retention", UPKEEP_SECONDS, work)
 
     def _drifting(self, telemetry: TelemetryStore, control: ControlStore, holder: str, parts: ExitStack) -> Periodic:

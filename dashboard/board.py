@@ -25,7 +25,7 @@ class Board:
 
     Args:
         health: counts and lags of the collector and the background work, by name; JSON-ready.
-        retention: where this process looks after it.
+        retention: None where this process has no worker, and so removes nothing.
     """
 
     settings: Settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
@@ -13,29 +13,18 @@ from dashboard.health import BoardParameter
 from dashboard.parameters import ParameterError, parse_span
 from economics.answers import Window
 from economics.catalogue import catalogue
-from economics.engine_numbers import EngineNumber, numbers
+from economics.engine_numbers import By, EngineNumber, numbers
+from economics.engine_rollup import EngineRollUp
 from economics.engines import Misfit, misfits, read_engines
+from economics.horizon import in_whole_minutes, read_horizon
 from economics.report import SETTLE
 
 router = APIRouter(prefix="/api/v1", tags=["api"])
 
-By = Literal[
-    "project",
-    "environment",
-    "service",
-    "accelerator_pool",
-    "instance",
-    "host",
-    "source",
-    "model",
-    "accelerator",
-    "part",
-]
-
 _NOTHING = (
     "no metrics of engines or accelerators that Andon understands arrived: run andon agent on each host with GPUs, and "
-    "let an OpenTelemetry Collector scrape the engines (vLLM, SGLang, DCGM and others, docs/engines.md) and send to "
-    "Andon's OTLP port"
+    "name the engines (vLLM, SGLang, DCGM and others, docs/engines.md) in [[collector.scrape]] of andon.toml, or let "
+    "an OpenTelemetry Collector scrape them and send to Andon's OTLP port"
 )
 
 
@@ -66,15 +55,16 @@ def engines(
         if name not in known.quantities:
             raise ParameterError("quantity", name, "write an id of docs/engines.md, such as tokens.output")
     end = now - SETTLE
-    start = end - timedelta(seconds=parse_span("window", window).total_seconds())
-    rows = read_engines(board.telemetry, known, start, end, quantity)
+    asked = Window(end - timedelta(seconds=parse_span("window", window).total_seconds()), end)
+    shown = in_whole_minutes(asked, read_horizon(board.telemetry, EngineRollUp(known)))
+    rows = read_engines(board.telemetry, known, shown.start, shown.end, quantity)
     found = numbers(rows, known, by)
     return EnginesJson(
         now=now,
-        window=WindowJson.of(Window(start, end)),
+        window=WindowJson.of(shown),
         by=by,
         catalogue_version=known.version,
         numbers=found,
-        misfits=misfits(board.telemetry, known, start, end),
+        misfits=misfits(board.telemetry, known, shown.start, shown.end),
         advice=None if found or quantity else _NOTHING,
     )

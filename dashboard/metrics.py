@@ -262,20 +262,20 @@ METRICS: Final = (
     Metric(
         "andon_fold_lag_seconds",
         _G,
-        "fold.lag_seconds",
+        "fold.{rollup}.lag_seconds",
         "now less the end of the newest folded minute; absent while there is none",
     ),
     Metric(
         "andon_fold_waiting_minutes",
         _G,
-        "fold.waiting_minutes",
-        "minutes that hold spans and are not folded as they stand, those still open among them",
+        "fold.{rollup}.waiting_minutes",
+        "minutes that hold rows and are not folded as they stand, those still open among them",
     ),
     Metric(
-        "andon_fold_too_late_spans_total",
+        "andon_fold_too_late_rows_total",
         _C,
-        "fold.too_late_spans_total",
-        "spans that came for minutes which retention has closed: no roll-up holds them",
+        "fold.{rollup}.too_late_rows_total",
+        "rows that came for minutes which retention has closed: the roll-up does not hold them",
     ),
     Metric(
         "andon_retention_removed_partitions_total",

@@ -8,8 +8,10 @@ from datetime import datetime
 
 from fastapi import APIRouter, HTTPException
 
-from dashboard.board import Board
 from dashboard.health import BoardParameter
+from economics.horizon import guards
+from economics.rollups import rollups
+from settings import RetentionSettings
 from store.engine_logs import EngineLog, engine_logs
 from store.errors import StoreError
 from store.retention import Retention, Run
@@ -17,6 +19,9 @@ from store.retention_status import Kept, TableBytes, kept_lines, table_bytes
 from store.telemetry import TelemetryStore
 
 router = APIRouter(prefix="/api/v1", tags=["api"])
+
+
+WORKER_REMOVES = "the worker removes what is past its policy, once an hour; this process has none and removes nothing"
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,10 @@ class RunJson:
 
 @dataclass(frozen=True)
 class RetentionJson:
-    """How what is stored stands against `[retention]`; `due` is what the next run removes."""
+    """How what is stored stands against `[retention]`; `due` is what the next run removes.
+
+    `last` is the last run of this process; `note` says who removes where this process does not.
+    """
 
     now: datetime
     kept: list[Kept]
@@ -60,37 +68,38 @@ class RetentionJson:
     engine_logs: list[EngineLog]
     due: RunJson
     last: RunJson | None
+    note: str | None = None
 
 
-def read_retention(store: TelemetryStore, retention: Retention, now: datetime) -> RetentionJson:
-    """The whole answer."""
-    last = retention.last
+def read_retention(
+    store: TelemetryStore, policy: RetentionSettings, retention: Retention | None, now: datetime
+) -> RetentionJson:
+    """The whole answer; `retention` is None in a process that removes nothing."""
+    looking = retention or Retention(store, policy, guards(store, rollups().values()))
+    last = looking.last
     return RetentionJson(
         now=now,
-        kept=kept_lines(store, retention.policy),
+        kept=kept_lines(store, policy),
         bytes=table_bytes(store),
         engine_logs=engine_logs(store),
-        due=RunJson.of(retention.dry_run(now)),
+        due=RunJson.of(looking.dry_run(now)),
         last=RunJson.of(last) if last is not None else None,
+        note=WORKER_REMOVES if retention is None else None,
     )
 
 
 @router.get("/retention")
 def retention(board: BoardParameter) -> RetentionJson:
     """Policy, oldest and newest row, rows and bytes by table and project; what goes next; what the last run did."""
-    return read_retention(board.telemetry, _retention(board), board.now())
+    return read_retention(board.telemetry, board.settings.retention, board.retention, board.now())
 
 
 @router.post("/retention")
 def apply_retention(board: BoardParameter) -> RunJson:
-    """Remove what is past its policy now; 503 names what could not be removed."""
+    """Remove what is past its policy now; 503 names what could not be, 409 says that another process does it."""
+    if board.retention is None:
+        raise HTTPException(409, WORKER_REMOVES)
     try:
-        return RunJson.of(_retention(board).run_once(board.now()))
+        return RunJson.of(board.retention.run_once(board.now()))
     except StoreError as error:
         raise HTTPException(503, str(error)) from None
-
-
-def _retention(board: Board) -> Retention:
-    if board.retention is None:
-        raise HTTPException(404, "this process does not look after retention; ask the one that folds")
-    return board.retention

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from operator import add
+from typing import Final, Literal, get_args
 
 from economics.catalogue import Catalogue, Form
 from economics.engines import EngineFacts, EngineKey, EngineRow
 
-BY = (
+By = Literal[
     "project",
     "environment",
     "service",
@@ -26,7 +27,8 @@ BY = (
     "model",
     "accelerator",
     "part",
-)
+]
+BY: Final[tuple[By, ...]] = get_args(By)
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class EngineNumber:
     aside: tuple[Aside, ...]
 
 
-def numbers(rows: Iterable[EngineRow], catalogue: Catalogue, by: str | None = None) -> tuple[EngineNumber, ...]:
+def numbers(rows: Iterable[EngineRow], catalogue: Catalogue, by: By | None = None) -> tuple[EngineNumber, ...]:
     """One number for each quantity, vantage and value of `by` (one of `BY`)."""
     groups: dict[tuple[str, str, str], list[EngineRow]] = defaultdict(list)
     for row in rows:

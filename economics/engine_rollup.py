@@ -5,9 +5,9 @@ A point that comes late changes its own minute, and the minute of the next point
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
 from economics.catalogue import Catalogue
 from economics.growth import FACTS, KEYS, LONGEST_SILENCE, parameters, quantities_sql
@@ -31,7 +31,7 @@ FROM (
         WHERE ingested_at >= toDateTime64(:since, 9, 'UTC'))
     GROUP BY minute
 ) AS t LEFT JOIN known AS f ON t.minute = f.minute
-WHERE f.held != t.points OR f.made_by != :catalogue
+WHERE (f.held != t.points OR f.made_by != :catalogue) AND t.minute >= toDateTime(:horizon, 'UTC')
 """
 
 # The last point of a late minute may be followed this long after the minute's start.
@@ -54,17 +54,15 @@ WHERE minute IN (SELECT minute FROM folded_engine_minutes)
 GROUP BY minute
 """
 
-_POINTS = """
-SELECT toStartOfMinute(time) AS minute, count() AS points
-FROM metric_points WHERE toStartOfMinute(time) IN (:minutes) GROUP BY minute
-"""
-
 
 @dataclass(frozen=True)
 class EngineRollUp:
     """Canonical quantities of each minute, by what the catalogue says."""
 
     catalogue: Catalogue
+    raw: str = "metric_points"
+    time: str = "time"
+    spread: timedelta = LONGEST_SILENCE
     table: str = "engine_1m"
     marks: str = "folded_engine_minutes"
     counts: str = "points"
@@ -73,19 +71,11 @@ class EngineRollUp:
     def stamp(self) -> Mapping[str, int]:
         return {"catalogue": self.catalogue.version}
 
-    def horizon(self, store: TelemetryStore) -> datetime:
-        """None: a minute is folded again whatever is left of its points."""
-        return datetime(1970, 1, 1, tzinfo=UTC)
-
-    def too_late(self, store: TelemetryStore, since: datetime, until: datetime, horizon: datetime) -> int:
-        """None are, as there is no horizon."""
-        return 0
-
     def touched(
         self, store: TelemetryStore, since: datetime, closed: datetime, horizon: datetime
     ) -> dict[datetime, datetime]:
         """Minutes with points that are not folded, and those after them whose growth they change."""
-        rows = store.rows(_TOUCHED, since=sql_time(since), **self.stamp)
+        rows = store.rows(_TOUCHED, since=sql_time(since), horizon=sql_minute(horizon), **self.stamp)
         found: dict[datetime, datetime] = {row["minute"]: row["newest"] for row in rows}
         late = sorted(row["minute"] for row in rows if row["late"])
         if late:
@@ -99,11 +89,6 @@ class EngineRollUp:
             for row in following:
                 found[row["minute"]] = max(row["newest"], found.get(row["minute"], row["newest"]))
         return found
-
-    def counted(self, store: TelemetryStore, minutes: Sequence[datetime]) -> dict[datetime, int]:
-        """How many points minutes hold."""
-        rows = store.rows(_POINTS, minutes=[sql_minute(minute) for minute in minutes])
-        return {row["minute"]: row["points"] for row in rows}
 
     def write(self, store: TelemetryStore, held: Mapping[datetime, int], version: int) -> None:
         """Write the quantities of minutes; so many points at once as memory holds."""

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from economics.catalogue import Catalogue
 from economics.engine_rollup import EngineRollUp
 from economics.growth import FACTS, KEYS, parameters, quantities_sql
-from economics.ledger import ceil_minute, floor_minute, sql_minute, sql_time
-from economics.rollup import Span, open_spans, published_sql, snapshot, stretches
+from economics.ledger import ceil_minute, floor_minute, read_state, sql_minute, sql_time
+from economics.rollup import Span, open_spans, published_sql, stretches
 from store.telemetry import TelemetryStore
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -134,18 +134,21 @@ def read_engines(
 ) -> list[EngineRow]:
     """Facts from points taken in [start, end), those that count and those that others count instead.
 
+    Before the horizon, where points may be gone, whole minutes are known and nothing else.
+
     Args:
         quantities: ids that are wanted; None for all.
         step_seconds: length of a bucket, aligned to the epoch; None for one bucket over all.
     """
     rollup = EngineRollUp(catalogue)
-    version = snapshot(store, rollup)
+    version, horizon = read_state(store, rollup.marks)
     whole = step_seconds is None or step_seconds % 60 == 0
     spans = open_spans(store, rollup, (start, end), version) if whole else [(start, end)]
     found: dict[EngineKey, EngineFacts] = {}
     rows = _closed(store, rollup, (start, end), version, quantities, step_seconds) if whole else []
-    for span in spans:
-        rows.extend(_open(store, catalogue, span, quantities, step_seconds))
+    for begin, finish in spans:
+        if finish > horizon:
+            rows.extend(_open(store, catalogue, (max(begin, horizon), finish), quantities, step_seconds))
     for key, facts in rows:
         found[key] = found[key] + facts if key in found else facts
     return chosen(found, catalogue)

@@ -8,14 +8,13 @@ is up to the roll-up: that of spans is in `economics.usage_rollup`, that of metr
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
-from economics.ledger import MINUTE, ceil_minute, floor_minute, sql_minute
+from economics.horizon import read_horizon
+from economics.ledger import MINUTE, ceil_minute, floor_minute, sql_minute, sql_time
 from economics.rollup import RollUp
 from store.collectors import Watched
 from store.telemetry import TelemetryStore
@@ -31,20 +30,25 @@ TOKEN_SHIFT = 32
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = datetime(1970, 1, 2, tzinfo=UTC)
 
+# How many raw rows minutes hold.
+_HELD = """
+SELECT toStartOfMinute({time}) AS minute, count() AS held
+FROM {raw} WHERE toStartOfMinute({time}) IN (:minutes) GROUP BY minute
+"""
 
-@dataclass(frozen=True)
-class FoldState:
-    """When the last fold ended, and how many minutes it published."""
-
-    at: datetime
-    minutes: int
+# Raw rows that came when their minutes were closed for good.
+_TOO_LATE = """
+SELECT count() AS found FROM {raw}
+WHERE {time} < toDateTime64(:horizon, 9, 'UTC')
+  AND ingested_at >= toDateTime64(:since, 9, 'UTC') AND ingested_at < toDateTime64(:until, 9, 'UTC')
+"""
 
 
 class Fold:
     """Folds closed minutes of one roll-up of a store. Several may exist; the one with the highest token is read.
 
-    `alone` is held while it works; retention holds it while it removes spans. Minutes before the horizon are left as
-    they are; the rows that came too late for them are counted in `too_late`.
+    Minutes before the horizon are left as they are, whoever moves it and when; the rows that came too late for them are
+    counted in `too_late`.
 
     Args:
         grace: how long after its end a minute stays open.
@@ -69,9 +73,7 @@ class Fold:
         self._unfolded: dict[datetime, datetime] = {}
         self._newest: datetime | None = _newest_minute(store, rollup.marks)
         self._now = _FIRST
-        self.state: FoldState | None = None
         self.too_late = 0
-        self.alone = threading.Lock()
 
     @property
     def waiting_minutes(self) -> int:
@@ -84,7 +86,7 @@ class Fold:
         return {
             "lag_seconds": None if newest is None else (now - newest - MINUTE).total_seconds(),
             "waiting_minutes": self.waiting_minutes,
-            "too_late_spans_total": self.too_late,
+            "too_late_rows_total": self.too_late,
         }
 
     def least_token(self) -> int:
@@ -95,19 +97,15 @@ class Fold:
         """Fold every closed minute that needs it; returns the minutes published.
 
         Args:
-            watched: of which time it is known that no span is missing; minutes of it without one are true zeros.
+            watched: of which time it is known that no row is missing; minutes of it without one are true zeros.
             token: of the lease that is held; a new one begins from what is stored. None: one above what is stored.
         """
-        with self.alone:
-            return self._run(now, watched, token)
-
-    def _run(self, now: datetime, watched: Watched | None, token: int | None) -> list[datetime]:
         if self._token is None or token not in (None, self._token):
             self._begin(token if token is not None else self.least_token())
         self._now = now
         closed_before = floor_minute(now - self._grace)
-        horizon = self._rollup.horizon(self._store)
-        # The engine's clock stamps the spans, so it is asked for the time as well.
+        horizon = read_horizon(self._store, self._rollup)
+        # The engine's clock stamps the rows, so it is asked for the time as well.
         looked_at = self._store.rows("SELECT now64(6, 'UTC') AS now")[0]["now"]
         for late in [minute for minute in self._unfolded if minute < horizon]:
             del self._unfolded[late]
@@ -116,29 +114,34 @@ class Fold:
             self._unfolded[minute] = max(newest, self._unfolded.get(minute, newest))
         # The newest first: after a crash, late rows that have changed later minutes are still seen to be late.
         closed = sorted((minute for minute in self._unfolded if minute < closed_before), reverse=True)
+        folded: list[datetime] = []
         for first in range(0, len(closed), MOST_MINUTES_AT_ONCE):
-            self._publish(closed[first : first + MOST_MINUTES_AT_ONCE])
+            folded += self._publish(closed[first : first + MOST_MINUTES_AT_ONCE])
+        if len(folded) < len(closed):
+            horizon = read_horizon(self._store, self._rollup)
         silent = [] if watched is None else self._silent_minutes(watched, closed_before)
         if silent:
             self._mark(silent, dict.fromkeys(silent, _NEVER), {}, self._next_version())
         self._since = looked_at - LOOK_BACK
         self._count_too_late(horizon)
-        published = sorted({*closed, *silent})
+        published = sorted({*folded, *silent})
         if published:
             self._newest = max(published[-1], self._newest or published[-1])
-        self.state = FoldState(now, len(published))
         return published
 
     def _count_too_late(self, horizon: datetime) -> None:
-        """Count up to where everything is visible, so that each span is counted once."""
+        """Count up to where everything is visible, so that each row is counted once."""
         since, until = self._counted_until, max(self._counted_until, self._since)
-        found = self._rollup.too_late(self._store, since, until, horizon)
+        times = {"since": sql_time(since), "until": sql_time(until), "horizon": sql_time(horizon)}
+        found = int(self._store.rows(self._of_raw(_TOO_LATE), **times)[0]["found"])
         if found:
             log.warning(
-                "%d rows are of a time before %s, where rows are dropped and minutes are closed for good: no roll-up "
-                "holds them, and retention removes them",
+                "%d rows of %s are of a time before %s, where rows are dropped and minutes are closed for good: "
+                "%s does not hold them, and retention removes them",
                 found,
+                self._rollup.raw,
                 horizon,
+                self._rollup.table,
             )
         self.too_late += found
         self._counted_until = until
@@ -163,16 +166,29 @@ class Fold:
         self._looked_before = end
         return [minute for minute in minutes if minute not in known and watched.covers(minute)]
 
-    def _publish(self, minutes: list[datetime]) -> None:
+    def _publish(self, minutes: list[datetime]) -> list[datetime]:
+        """Fold minutes; returns those published, all but the ones that were closed for good meanwhile."""
         version = self._next_version()
         # Asked before the rows are summed: one that comes in between makes the count differ later, and the minute is
         # folded once more.
-        counted = self._rollup.counted(self._store, minutes)
+        counted = self._counted(minutes)
         held = {minute: counted.get(minute, 0) for minute in minutes}
         self._rollup.write(self._store, held, version)
-        self._mark(minutes, self._unfolded, held, version)
+        # Rows go only from behind the horizon, which moves first: what it has not passed by now was summed whole.
+        horizon = read_horizon(self._store, self._rollup)
+        whole = [minute for minute in minutes if minute >= horizon]
+        if whole:
+            self._mark(whole, self._unfolded, held, version)
         for minute in minutes:
             del self._unfolded[minute]
+        return whole
+
+    def _counted(self, minutes: Sequence[datetime]) -> dict[datetime, int]:
+        rows = self._store.rows(self._of_raw(_HELD), minutes=[sql_minute(minute) for minute in minutes])
+        return {row["minute"]: row["held"] for row in rows}
+
+    def _of_raw(self, statement: str) -> str:
+        return statement.format(raw=self._rollup.raw, time=self._rollup.time)
 
     def _mark(
         self, minutes: list[datetime], latest: dict[datetime, datetime], held: dict[datetime, int], version: int

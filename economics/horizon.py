@@ -1,35 +1,35 @@
-"""The horizon: minutes before it are closed for good, since spans that they were folded from may be gone.
+"""The horizon of a roll-up: minutes before it are closed for good, since rows that they were folded from may be gone.
 
-Retention moves it forward before it removes spans. The fold leaves everything before it as it is, and readers read
-nothing but roll-ups there. It stands in `folded_minutes`, in rows of the minute 0, which no span can end in.
+Retention moves it forward before it removes raw rows. The fold leaves everything before it as it is, and readers read
+nothing but roll-ups there. It stands among the roll-up's marks, in rows of the minute 0, which no row can be of.
 """
 
 from __future__ import annotations
 
-import threading
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import pyarrow as pa
 
 from economics.answers import Window
-from economics.counting import TRACE_SPREAD
 from economics.ledger import ceil_minute, floor_minute, read_state, sql_time
+from economics.rollup import RollUp
 from store.kept import Removal
 from store.telemetry import TelemetryStore
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# Minutes of a time that hold another number of spans than when they were folded, or were not folded at all.
+# Minutes of a time that are not folded as they stand: they hold another number of rows than when they were folded, or
+# their fold has another stamp.
 _UNFOLDED = """
 SELECT count() AS minutes FROM (
-    SELECT toStartOfMinute(end_time) AS minute, count() AS spans FROM spans
-    WHERE end_time >= toDateTime64(:start, 9, 'UTC') AND end_time < toDateTime64(:end, 9, 'UTC') GROUP BY minute
+    SELECT toStartOfMinute({time}) AS minute, count() AS held FROM {raw}
+    WHERE {time} >= toDateTime64(:start, 9, 'UTC') AND {time} < toDateTime64(:end, 9, 'UTC') GROUP BY minute
 ) AS t LEFT JOIN (
-    SELECT minute, argMax(spans, version) AS held FROM folded_minutes
+    SELECT minute, argMax(tuple({columns}), version) AS said FROM {marks}
     WHERE minute >= toDateTime64(:start, 0, 'UTC') AND minute < toDateTime64(:end, 0, 'UTC') GROUP BY minute
 ) AS f ON t.minute = f.minute
-WHERE f.held != t.spans
+WHERE f.said != tuple({expected})
 """
 
 _FIRST = """
@@ -38,9 +38,9 @@ SELECT (SELECT min(end_time) FROM spans) AS span, (SELECT count() FROM spans) AS
 """
 
 
-def read_horizon(store: TelemetryStore) -> datetime:
+def read_horizon(store: TelemetryStore, rollup: RollUp) -> datetime:
     """Minutes before this are closed for good; 1970 when none is."""
-    return read_state(store)[1]
+    return read_state(store, rollup.marks)[1]
 
 
 def in_whole_minutes(window: Window, horizon: datetime) -> Window:
@@ -60,17 +60,17 @@ def first_known(store: TelemetryStore) -> datetime | None:
     return minute if minute < floor_minute(span) else span
 
 
-def advance_horizon(store: TelemetryStore, until: datetime) -> None:
+def advance_horizon(store: TelemetryStore, rollup: RollUp, until: datetime) -> None:
     """Close every minute before `until` for good; nothing happens when that has been done."""
     until = ceil_minute(until)
-    if until > read_horizon(store):
+    if until > read_horizon(store, rollup):
         store.insert(
-            "folded_minutes",
+            rollup.marks,
             pa.table(
                 {
                     "minute": pa.array([_EPOCH], pa.timestamp("s", "UTC")),
                     "version": pa.array([0], pa.uint64()),
-                    "spans": pa.array([0], pa.uint64()),
+                    rollup.counts: pa.array([0], pa.uint64()),
                     "ingested_until": pa.array([until], pa.timestamp("ns", "UTC")),
                 }
             ),
@@ -78,32 +78,47 @@ def advance_horizon(store: TelemetryStore, until: datetime) -> None:
 
 
 class FoldedDays:
-    """Lets a day of spans go when all its minutes are folded, and closes them.
+    """Lets a day of raw rows go when all its minutes are folded into every roll-up, and closes them.
 
-    The first minutes of the next day are closed with it: their calls are counted by rules that look at the whole trace,
-    and part of it may be in the day that goes.
-
-    Args:
-        folding: held while the fold works; the same lock, or none where nothing folds.
+    The first minutes of the next day are closed with it: what is said of them rests on rows of the day that goes.
     """
 
-    def __init__(self, store: TelemetryStore, folding: AbstractContextManager[object] | None = None) -> None:
+    def __init__(self, store: TelemetryStore, rollups: Sequence[RollUp]) -> None:
         self._store = store
-        self._folding = folding or threading.Lock()
-
-    def alone(self) -> AbstractContextManager[object]:
-        """No fold runs while this is held."""
-        return self._folding
+        self._rollups = rollups
 
     def waits_for(self, removal: Removal) -> str | None:
         """How many minutes the fold still has to do, if any."""
-        start = max(removal.partition.start, read_horizon(self._store))
-        end = removal.partition.end + TRACE_SPREAD
-        if start >= end:
-            return None
-        found = self._store.rows(_UNFOLDED, start=sql_time(start), end=sql_time(end))[0]["minutes"]
-        return f"the fold has {found} minutes of it to do" if found else None
+        for rollup in self._rollups:
+            found = self._unfolded(rollup, removal)
+            if found:
+                return f"the fold has {found} minutes of it to do for {rollup.table}"
+        return None
 
     def going(self, removal: Removal) -> None:
         """Close the day's minutes."""
-        advance_horizon(self._store, removal.partition.end + TRACE_SPREAD)
+        for rollup in self._rollups:
+            advance_horizon(self._store, rollup, removal.partition.end + rollup.spread)
+
+    def _unfolded(self, rollup: RollUp, removal: Removal) -> int:
+        start = max(removal.partition.start, read_horizon(self._store, rollup))
+        end = removal.partition.end + rollup.spread
+        if start >= end:
+            return 0
+        statement = _UNFOLDED.format(
+            raw=rollup.raw,
+            time=rollup.time,
+            marks=rollup.marks,
+            columns=", ".join((rollup.counts, *rollup.stamp)),
+            expected=", ".join(("t.held", *(f":{name}" for name in rollup.stamp))),
+        )
+        params = {"start": sql_time(start), "end": sql_time(end), **rollup.stamp}
+        return int(self._store.rows(statement, **params)[0]["minutes"])
+
+
+def guards(store: TelemetryStore, rollups: Iterable[RollUp]) -> dict[str, FoldedDays]:
+    """What holds days back, by the table of raw rows."""
+    by_raw: dict[str, list[RollUp]] = {}
+    for rollup in rollups:
+        by_raw.setdefault(rollup.raw, []).append(rollup)
+    return {raw: FoldedDays(store, made_of_it) for raw, made_of_it in by_raw.items()}

@@ -85,10 +85,11 @@ _OPEN_MINUTES = """NOT (toStartOfMinute(end_time) >= toDateTime(:first_whole, 'U
         SELECT minute FROM folded_minutes WHERE version <= :snapshot
           AND minute >= toDateTime(:first_whole, 'UTC') AND minute < toDateTime(:end_whole, 'UTC')))"""
 
+_MARKS = "folded_minutes"
 # The rows of minute 0 hold the horizon: see `economics.horizon`.
 _STATE = """
 SELECT max(version) AS newest, maxIf(ingested_until, minute = toDateTime(0, 'UTC') AND version = 0) AS horizon
-FROM folded_minutes
+FROM {marks}
 """
 
 
@@ -148,9 +149,12 @@ def read_usage(
     return [Usage(**{**row, "bucket": row["bucket"] if step_seconds else None}) for row in rows]
 
 
-def read_state(store: TelemetryStore) -> tuple[int, datetime]:
-    """The newest published version, and the horizon: the time before which there are roll-ups and no spans."""
-    row = store.rows(_STATE)[0]
+def read_state(store: TelemetryStore, marks: str = _MARKS) -> tuple[int, datetime]:
+    """The newest published version of a roll-up, and its horizon: before it raw rows may be gone.
+
+    Read it once for an answer: a minute that is published later must be seen by no part of it.
+    """
+    row = store.rows(_STATE.format(marks=marks))[0]
     return row["newest"], row["horizon"]
 
 

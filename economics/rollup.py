@@ -5,8 +5,8 @@ A roll-up says which minutes new rows have touched and how a minute is written; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from economics.ledger import MINUTE, ceil_minute, floor_minute, sql_minute
@@ -21,9 +21,17 @@ MOST_POINTS_AT_ONCE = 100_000
 class RollUp(Protocol):
     """One roll-up.
 
-    `table` holds its rows, `marks` a row for each published minute and version: with the number of raw rows that the
-    minute held, in the column `counts`, and the columns of `stamp`.
+    It is made of the rows of the table `raw`, each of which is of the time in its column `time`; what it says of a
+    minute may rest on rows up to `spread` before it. `table` holds its rows, `marks` a row for each published minute
+    and version: with the number of raw rows that the minute held, in the column `counts`, and the columns of `stamp`.
     """
+
+    @property
+    def raw(self) -> str: ...
+    @property
+    def time(self) -> str: ...
+    @property
+    def spread(self) -> timedelta: ...
 
     @property
     def table(self) -> str: ...
@@ -33,10 +41,6 @@ class RollUp(Protocol):
     def counts(self) -> str: ...
     @property
     def stamp(self) -> Mapping[str, int]: ...
-
-    def horizon(self, store: TelemetryStore) -> datetime:
-        """Minutes before it are closed for good."""
-        ...
 
     def touched(
         self, store: TelemetryStore, since: datetime, closed: datetime, horizon: datetime
@@ -49,14 +53,6 @@ class RollUp(Protocol):
         """
         ...
 
-    def too_late(self, store: TelemetryStore, since: datetime, until: datetime, horizon: datetime) -> int:
-        """How many rows of minutes before the horizon were inserted in [since, until)."""
-        ...
-
-    def counted(self, store: TelemetryStore, minutes: Sequence[datetime]) -> dict[datetime, int]:
-        """How many raw rows minutes hold."""
-        ...
-
     def write(self, store: TelemetryStore, held: Mapping[datetime, int], version: int) -> None:
         """Write the rows of minutes under a version that nobody reads yet."""
         ...
@@ -67,12 +63,6 @@ def published_sql(rollup: RollUp) -> str:
     within = "minute >= toDateTime(:first_whole, 'UTC') AND minute < toDateTime(:end_whole, 'UTC')"
     return f"""SELECT * FROM {rollup.table} WHERE {within} AND (minute, version) IN (
     SELECT minute, max(version) FROM {rollup.marks} WHERE version <= :snapshot AND {within} GROUP BY minute)"""
-
-
-def snapshot(store: TelemetryStore, rollup: RollUp) -> int:
-    """The newest version. Read it once: a minute published later must be seen by no part of an answer."""
-    version: int = store.rows(f"SELECT max(version) AS version FROM {rollup.marks}")[0]["version"]
-    return version
 
 
 def open_spans(store: TelemetryStore, rollup: RollUp, window: Span, version: int) -> list[Span]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from economics.ledger import sql_minute, sql_time
+from economics.rollup import RollUp
 from store.telemetry import TelemetryStore
 
 # Longer than any query runs.
@@ -18,8 +19,8 @@ MOST_VERSIONS_A_RUN = 5_000
 
 # Version 0 marks the horizon.
 _SUPERSEDED = """
-SELECT f.minute AS minute, f.version AS version FROM folded_minutes AS f INNER JOIN (
-    SELECT minute, max(version) AS newest FROM folded_minutes
+SELECT f.minute AS minute, f.version AS version FROM {marks} AS f INNER JOIN (
+    SELECT minute, max(version) AS newest FROM {marks}
     WHERE version > 0 AND published_at <= toDateTime64(:settled, 6, 'UTC') GROUP BY minute HAVING count() > 1
 ) AS n ON f.minute = n.minute
 WHERE f.version > 0 AND f.version < n.newest
@@ -28,22 +29,24 @@ ORDER BY version LIMIT :most
 
 # A crash between the rows and their publication leaves rows that nobody will ever read. Old months are not searched.
 _ORPHANS = """
-SELECT DISTINCT minute, version FROM usage_1m
-WHERE version < (SELECT max(version) FROM folded_minutes WHERE published_at <= toDateTime64(:settled, 6, 'UTC'))
+SELECT DISTINCT minute, version FROM {table}
+WHERE version < (SELECT max(version) FROM {marks} WHERE published_at <= toDateTime64(:settled, 6, 'UTC'))
   AND minute >= toDateTime(:since, 'UTC')
-  AND (minute, version) NOT IN (SELECT minute, version FROM folded_minutes)
+  AND (minute, version) NOT IN (SELECT minute, version FROM {marks})
 ORDER BY version LIMIT :most
 """
 
 
-def prune_versions(store: TelemetryStore, now: datetime) -> int:
-    """Delete superseded and unpublished versions of folded minutes; returns how many."""
+def prune_versions(store: TelemetryStore, rollup: RollUp, now: datetime) -> int:
+    """Delete superseded and unpublished versions of a roll-up's minutes; returns how many."""
+    table, marks = rollup.table, rollup.marks
     settled = sql_time(now - READERS_FINISH)
-    old = store.rows(_SUPERSEDED, settled=settled, most=MOST_VERSIONS_A_RUN)
+    old = store.rows(_SUPERSEDED.format(marks=marks), settled=settled, most=MOST_VERSIONS_A_RUN)
     since = sql_minute(now - timedelta(days=40))
-    orphans = store.rows(_ORPHANS, settled=settled, since=since, most=MOST_VERSIONS_A_RUN)
-    _delete(store, "usage_1m", [(row["minute"], row["version"]) for row in (*old, *orphans)])
-    _delete(store, "folded_minutes", [(row["minute"], row["version"]) for row in old])
+    unpublished = _ORPHANS.format(table=table, marks=marks)
+    orphans = store.rows(unpublished, settled=settled, since=since, most=MOST_VERSIONS_A_RUN)
+    _delete(store, table, [(row["minute"], row["version"]) for row in (*old, *orphans)])
+    _delete(store, marks, [(row["minute"], row["version"]) for row in old])
     return len(old) + len(orphans)
 
 

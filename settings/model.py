@@ -276,23 +276,24 @@ class RetentionSettings(_Part):
     """How long rows are kept: whole days (UTC) after the end of their day, or "forever"."""
 
     spans: Days = Field(30, description="days of spans; a day goes when its minutes are rolled up")
-    metric_points: Days = Field(30, description="days of metric points")
+    metric_points: Days = Field(30, description="days of metric points; a day goes when its minutes are rolled up")
     logs: Days = Field(14, description="days of log records")
     observations: Days = Field(90, description="days of observations, which baselines of drift are captured from")
-    rollups: Days = Field(730, description="days of the usage of each minute; whole months are dropped")
+    rollups: Days = Field(730, description="days of what is known of each minute; whole months are dropped")
     alerts: Days = Field(90, description="days of the history of alerts and of what was sent")
     engine_logs: Days = Field(7, description="days of the system.*_log tables of a ClickHouse server")
     projects: dict[str, ProjectRetention] = Field(default_factory=dict, description="projects that keep other days")
 
     @model_validator(mode="after")
     def _rollups_outlive_what_they_are_made_of(self) -> RetentionSettings:
-        kept = [self.days("spans"), *(self.days("spans", project) for project in self.projects)]
-        longest = None if None in kept else max(days for days in kept if days is not None)
-        if self.rollups is not None and (longest is None or longest > self.rollups):
-            raise ValueError(
-                f"rollups = {self.rollups} days is shorter than spans = {longest or 'forever'}; roll-ups outlive the "
-                "spans that they are made of"
-            )
+        for raw in ("spans", "metric_points"):
+            kept = [self.days(raw), *(self.days(raw, project) for project in self.projects)]
+            longest = None if None in kept else max(days for days in kept if days is not None)
+            if self.rollups is not None and (longest is None or longest > self.rollups):
+                raise ValueError(
+                    f"rollups = {self.rollups} days is shorter than {raw} = {longest or 'forever'}; roll-ups outlive "
+                    "the rows that they are made of"
+                )
         return self
 
     def days(self, policy: str, project: str | None = None) -> int | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -34,14 +33,11 @@ Chore = Callable[[datetime], int]
 class Guard(Protocol):
     """Says whether a day of a table may go."""
 
-    def alone(self) -> AbstractContextManager[object]:
-        """Held from the question to the removal, so that nothing changes in between."""
-
     def waits_for(self, removal: Removal) -> str | None:
         """Why it must stay for now; None when it may go."""
 
     def going(self, removal: Removal) -> None:
-        """Called just before it goes."""
+        """Called just before it goes: from now on nothing may be made of what is left of the day."""
 
 
 @dataclass(frozen=True)
@@ -165,23 +161,22 @@ class Retention:
     def _remove(self, removal: Removal, dry: bool) -> str | None:
         """Remove it; why not, when it must wait."""
         guard = self._guards.get(removal.table)
-        with guard.alone() if guard and not dry else nullcontext():
-            if guard and (reason := guard.waits_for(removal)):
-                return reason
-            if dry:
-                return None
-            if guard:
-                guard.going(removal)
-            place = f"PARTITION ID '{removal.partition.id}'"
-            if removal.projects is None:
-                self._store.alter(removal.table, f"DROP {place}")
-            else:
-                # A rewrite of the day, not a mask over it: the rows are to leave the disk.
-                self._store.alter(
-                    removal.table,
-                    f"DELETE IN {place} WHERE project IN (:projects) SETTINGS mutations_sync = 1",
-                    projects=list(removal.projects),
-                )
+        if guard and (reason := guard.waits_for(removal)):
+            return reason
+        if dry:
+            return None
+        if guard:
+            guard.going(removal)
+        place = f"PARTITION ID '{removal.partition.id}'"
+        if removal.projects is None:
+            self._store.alter(removal.table, f"DROP {place}")
+        else:
+            # A rewrite of the day, not a mask over it: the rows are to leave the disk.
+            self._store.alter(
+                removal.table,
+                f"DELETE IN {place} WHERE project IN (:projects) SETTINGS mutations_sync = 1",
+                projects=list(removal.projects),
+            )
         counts, name = self.counts, removal.table
         counts.partitions[name] = counts.partitions.get(name, 0) + 1
         counts.rows[name] = counts.rows.get(name, 0) + removal.rows

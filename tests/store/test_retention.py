@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -91,9 +90,6 @@ def test_roll_ups_that_would_go_before_their_spans_are_refused() -> None:
 
 def test_what_a_guard_holds_back_waits_and_says_why(telemetry: TelemetryStore) -> None:
     class Never:
-        def alone(self) -> AbstractContextManager[object]:
-            return nullcontext()
-
         def waits_for(self, removal: Removal) -> str | None:
             return "not yet"
 
