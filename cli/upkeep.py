@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from alerts.outbox import prune
 from economics.horizon import guards
-from economics.rollups import rollups
-from economics.versions import prune_versions
+from economics.rollups import grains, lasting
+from economics.versions import drop_old_slices, prune_versions
 from settings import Settings
 from store.control import ControlStore
 from store.retention import Retention
@@ -19,7 +19,6 @@ UPKEEP_SECONDS = 3600.0
 def retention_of(telemetry: TelemetryStore, control: ControlStore, settings: Settings) -> Retention:
     """Retention with everything that goes by its rhythm."""
     days = settings.retention.alerts
-    folded = tuple(rollups().values())
 
     def prune_alerts(now: datetime) -> int:
         if days is None:
@@ -30,9 +29,10 @@ def retention_of(telemetry: TelemetryStore, control: ControlStore, settings: Set
     return Retention(
         telemetry,
         settings.retention,
-        guards=guards(telemetry, folded),
+        guards=guards(telemetry, lasting()),
         chores={
-            "replaced_rollups": lambda now: sum(prune_versions(telemetry, rollup, now) for rollup in folded),
+            "replaced_rollups": lambda now: sum(prune_versions(telemetry, grain, now) for grain in grains()),
+            "old_slices": lambda now: drop_old_slices(telemetry, now),
             "alert_events": prune_alerts,
         },
     )

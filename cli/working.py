@@ -6,7 +6,7 @@ Delivery needs no lease of its own: every message is claimed by one deliverer.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from alerts.channel import Channel, load_channels
@@ -21,16 +21,21 @@ from cli.wiring import Signals, checklist_facts
 from dashboard.board import utc_now
 from drift.monitor import DriftMonitors
 from economics.fold import Fold
-from economics.report import Reports
+from economics.grains import DAYS, HOURS, MINUTES
+from economics.merging import Merging
+from economics.report import SETTLE, Reports
 from economics.rollup import RollUp
 from economics.rollups import rollups
 from settings import Settings
 from store.collectors import read_collectors, watched
 from store.control import ControlStore
-from store.lease import new_holder
+from store.lease import Grant, new_holder
 from store.telemetry import TelemetryStore
 
 DELIVER_SECONDS = 1.0
+CALM = 5
+# From the finest on.
+MERGED = ((MINUTES, HOURS), (HOURS, DAYS))
 
 
 class WorkerPart:
@@ -94,11 +99,21 @@ class WorkerPart:
         parts: ExitStack,
     ) -> Periodic:
         limits = self._settings.collector
-        task = self._task(control, name, holder, limits.fold_seconds, parts)
-        fold = self._folds[rollup.table] = Fold(telemetry, rollup, timedelta(seconds=limits.grace_seconds), task.check)
-        task.least_token = fold.least_token
-        work = task.led(lambda now, grant: fold.run_once(now, watched(read_collectors(control)), grant.token))
-        return Periodic(name, limits.fold_seconds, work)
+        live = rollup.kept is not None
+        # Slices answer for what is live: what lasts need not hurry.
+        seconds = limits.fold_seconds if live else CALM * limits.fold_seconds
+        grace = min(limits.grace_seconds, SETTLE.total_seconds()) if live else limits.grace_seconds
+        task = self._task(control, name, holder, seconds, parts)
+        fold = self._folds[rollup.grain.table] = Fold(telemetry, rollup, timedelta(seconds=grace), task.check)
+        merged = [Merging(telemetry, finer, grain, task.check) for finer, grain in MERGED if rollup.grain is MINUTES]
+        task.least_token = lambda: max([fold.least_token(), *(merging.least_token() for merging in merged)])
+
+        def work(now: datetime, grant: Grant) -> None:
+            fold.run_once(now, None if live else watched(read_collectors(control)), grant.token)
+            for merging in merged:
+                merging.run_once(now, grant.token)
+
+        return Periodic(name, seconds, task.led(work))
 
     def _keeping(self, telemetry: TelemetryStore, control: ControlStore) -> Periodic:
         self.retention = retention_of(telemetry, control, self._settings)

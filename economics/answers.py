@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from economics.ledger import Latency
+from economics.latency import Latency
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from economics.catalogue import Catalogue
+from economics.grains import ENGINE_MINUTES, Grain
 from economics.growth import FACTS, KEYS, LONGEST_SILENCE, parameters, quantities_sql
 from economics.ledger import MINUTE, sql_minute, sql_time
 from economics.rollup import stretches
@@ -63,8 +64,8 @@ class EngineRollUp:
     raw: str = "metric_points"
     time: str = "time"
     spread: timedelta = LONGEST_SILENCE
-    table: str = "engine_1m"
-    marks: str = "folded_engine_minutes"
+    grain: Grain = ENGINE_MINUTES
+    kept: timedelta | None = None
     counts: str = "points"
 
     @property
@@ -97,7 +98,7 @@ class EngineRollUp:
             needed = parameters(store, self.catalogue, start, end)
             if needed is not None:
                 store.execute(
-                    f"INSERT INTO {self.table} (minute, version, {columns}) "
+                    f"INSERT INTO {self.grain.table} (minute, version, {columns}) "
                     f"SELECT minute, {version}, {columns} FROM ({quantities_sql('toDateTime(0)')})",
                     **needed,
                 )

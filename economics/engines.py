@@ -141,7 +141,7 @@ def read_engines(
         step_seconds: length of a bucket, aligned to the epoch; None for one bucket over all.
     """
     rollup = EngineRollUp(catalogue)
-    version, horizon = read_state(store, rollup.marks)
+    version, horizon = read_state(store, rollup.grain)
     whole = step_seconds is None or step_seconds % 60 == 0
     spans = open_spans(store, rollup, (start, end), version) if whole else [(start, end)]
     found: dict[EngineKey, EngineFacts] = {}

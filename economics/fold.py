@@ -1,20 +1,21 @@
-"""The fold: closed minutes of raw rows become rows of a roll-up, as often as late data asks for it.
+"""The fold: closed stretches of raw rows become rows of a roll-up, as often as late data asks for it.
 
-A minute is published by its mark, written after its rows, so a crash in between leaves rows that nobody reads. Which
-minutes need folding is derived from the insert times of raw rows; nothing else has to be remembered. What is folded
-is up to the roll-up: that of spans is in `economics.usage_rollup`, that of metrics in `economics.engine_rollup`.
+A stretch, a minute or a slice of some seconds, is known by its start. It is published by its mark, written after its
+rows, so a crash in between leaves rows that nobody reads. Which starts need folding is derived from the insert times of
+raw rows; nothing else has to be remembered. What is folded is up to the roll-up: that of spans is in
+`economics.usage_rollup`, that of metrics in `economics.engine_rollup`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
 from economics.horizon import read_horizon
-from economics.ledger import MINUTE, ceil_minute, floor_minute, sql_minute, sql_time
+from economics.ledger import sql_minute, sql_time
 from economics.rollup import RollUp
 from store.collectors import Watched
 from store.telemetry import TelemetryStore
@@ -23,20 +24,20 @@ log = logging.getLogger(__name__)
 
 # Rows may become visible this long after the insert time they carry.
 LOOK_BACK = timedelta(seconds=30)
-MOST_MINUTES_AT_ONCE = 120
+MOST_AT_ONCE = 120
 # A version is the token of the lease under which it is published, and a count: whoever took over later always wins,
 # whatever the clocks say and however late an earlier holder wakes.
 TOKEN_SHIFT = 32
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = datetime(1970, 1, 2, tzinfo=UTC)
 
-# How many raw rows minutes hold.
+# How many raw rows stretches hold.
 _HELD = """
-SELECT toStartOfMinute({time}) AS minute, count() AS held
-FROM {raw} WHERE toStartOfMinute({time}) IN (:minutes) GROUP BY minute
+SELECT {start} AS start, count() AS held
+FROM {raw} WHERE {time} >= toDateTime64(:first, 9, 'UTC') AND {start} IN (:starts) GROUP BY start
 """
 
-# Raw rows that came when their minutes were closed for good.
+# Raw rows that came when their stretch was closed for good.
 _TOO_LATE = """
 SELECT count() AS found FROM {raw}
 WHERE {time} < toDateTime64(:horizon, 9, 'UTC')
@@ -45,14 +46,14 @@ WHERE {time} < toDateTime64(:horizon, 9, 'UTC')
 
 
 class Fold:
-    """Folds closed minutes of one roll-up of a store. Several may exist; the one with the highest token is read.
+    """Folds closed stretches of one roll-up of a store. Several may exist; the one with the highest token is read.
 
-    Minutes before the horizon are left as they are, whoever moves it and when; the rows that came too late for them are
+    What is before the horizon is left as it is, whoever moves it and when; the rows that came too late for it are
     counted in `too_late`.
 
     Args:
-        grace: how long after its end a minute stays open.
-        confirm: called before a minute is published; raises when another process folds by now.
+        grace: how long after its end a stretch stays open.
+        confirm: called before anything is published; raises when another process folds by now.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Fold:
     ) -> None:
         self._store = store
         self._rollup = rollup
+        self._grain = rollup.grain
         self._grace = grace
         self._confirm = confirm
         self._token: int | None = None
@@ -71,21 +73,21 @@ class Fold:
         self._since = self._looked_before = _FIRST
         self._counted_until: datetime = store.rows("SELECT now64(6, 'UTC') AS now")[0]["now"]
         self._unfolded: dict[datetime, datetime] = {}
-        self._newest: datetime | None = _newest_minute(store, rollup.marks)
+        self._newest: datetime | None = _newest_start(store, rollup)
         self._now = _FIRST
         self.too_late = 0
 
     @property
-    def waiting_minutes(self) -> int:
-        """Minutes that hold rows and are not folded as they stand, open ones among them."""
+    def waiting(self) -> int:
+        """Stretches that hold rows and are not folded as they stand, open ones among them."""
         return len(self._unfolded)
 
     def health(self, now: datetime) -> dict[str, float | int | None]:
-        """Seconds since the end of the newest minute that is folded (None: none ever was), and what is left undone."""
+        """Seconds since the end of the newest stretch that is folded (None: none ever was), and what is left undone."""
         newest = self._newest
         return {
-            "lag_seconds": None if newest is None else (now - newest - MINUTE).total_seconds(),
-            "waiting_minutes": self.waiting_minutes,
+            "lag_seconds": None if newest is None else (now - newest - self._grain.length).total_seconds(),
+            "waiting_minutes": self.waiting,
             "too_late_rows_total": self.too_late,
         }
 
@@ -94,34 +96,36 @@ class Fold:
         return (_newest_version(self._store, self._rollup) >> TOKEN_SHIFT) + 1
 
     def run_once(self, now: datetime, watched: Watched | None = None, token: int | None = None) -> list[datetime]:
-        """Fold every closed minute that needs it; returns the minutes published.
+        """Fold every closed stretch that needs it; returns the starts published.
 
         Args:
-            watched: of which time it is known that no row is missing; minutes of it without one are true zeros.
+            watched: of which time it is known that no row is missing; stretches of it without one are true zeros.
             token: of the lease that is held; a new one begins from what is stored. None: one above what is stored.
         """
-        if self._token is None or token not in (None, self._token):
+        begins = self._token is None or token not in (None, self._token)
+        if begins:
             self._begin(token if token is not None else self.least_token())
         self._now = now
-        closed_before = floor_minute(now - self._grace)
-        horizon = read_horizon(self._store, self._rollup)
+        closed_before = self._grain.floor(now - self._grace)
+        horizon = self._horizon()
         # The engine's clock stamps the rows, so it is asked for the time as well.
         looked_at = self._store.rows("SELECT now64(6, 'UTC') AS now")[0]["now"]
-        for late in [minute for minute in self._unfolded if minute < horizon]:
+        for late in [start for start in self._unfolded if start < horizon]:
             del self._unfolded[late]
         touched = self._rollup.touched(self._store, self._since, closed_before, horizon)
-        for minute, newest in touched.items():
-            self._unfolded[minute] = max(newest, self._unfolded.get(minute, newest))
+        for start, newest in touched.items():
+            self._unfolded[start] = max(newest, self._unfolded.get(start, newest))
+        silent = [] if watched is None else self._silent(watched, closed_before)
         # The newest first: after a crash, late rows that have changed later minutes are still seen to be late.
-        closed = sorted((minute for minute in self._unfolded if minute < closed_before), reverse=True)
+        closed = sorted((start for start in self._unfolded if start < closed_before), reverse=True)
         folded: list[datetime] = []
-        for first in range(0, len(closed), MOST_MINUTES_AT_ONCE):
-            folded += self._publish(closed[first : first + MOST_MINUTES_AT_ONCE])
+        for first in range(0, len(closed), MOST_AT_ONCE):
+            folded += self._publish(closed[first : first + MOST_AT_ONCE])
+        # The last mark of a run tells readers that nothing before it has to be looked for among the raw rows.
+        if folded or silent or begins:
+            self._mark([*silent, _NEVER], {}, {}, self._next_version(), closed_before)
         if len(folded) < len(closed):
-            horizon = read_horizon(self._store, self._rollup)
-        silent = [] if watched is None else self._silent_minutes(watched, closed_before)
-        if silent:
-            self._mark(silent, dict.fromkeys(silent, _NEVER), {}, self._next_version())
+            horizon = self._horizon()
         self._since = looked_at - LOOK_BACK
         self._count_too_late(horizon)
         published = sorted({*folded, *silent})
@@ -129,8 +133,14 @@ class Fold:
             self._newest = max(published[-1], self._newest or published[-1])
         return published
 
+    def _horizon(self) -> datetime:
+        horizon, kept = read_horizon(self._store, self._rollup), self._rollup.kept
+        return horizon if kept is None else max(horizon, self._grain.floor(self._now - kept))
+
     def _count_too_late(self, horizon: datetime) -> None:
         """Count up to where everything is visible, so that each row is counted once."""
+        if self._rollup.kept is not None:
+            return
         since, until = self._counted_until, max(self._counted_until, self._since)
         times = {"since": sql_time(since), "until": sql_time(until), "horizon": sql_time(horizon)}
         found = int(self._store.rows(self._of_raw(_TOO_LATE), **times)[0]["found"])
@@ -141,7 +151,7 @@ class Fold:
                 found,
                 self._rollup.raw,
                 horizon,
-                self._rollup.table,
+                self._grain.table,
             )
         self.too_late += found
         self._counted_until = until
@@ -152,63 +162,74 @@ class Fold:
         self._since = self._looked_before = _FIRST
         self._unfolded = {}
 
-    def _silent_minutes(self, watched: Watched, closed_before: datetime) -> list[datetime]:
-        start = max(ceil_minute(watched.since), self._looked_before)
-        end = min(closed_before, floor_minute(watched.before))
-        if start >= end:
+    def _silent(self, watched: Watched, closed_before: datetime) -> list[datetime]:
+        grain = self._grain
+        first = max(grain.ceil(watched.since), self._looked_before)
+        end = min(closed_before, grain.floor(watched.before))
+        if first >= end:
             return []
         published = self._store.rows(
-            f"SELECT DISTINCT minute FROM {self._rollup.marks} WHERE minute >= toDateTime(:start, 'UTC')",
-            start=sql_minute(start),
+            f"SELECT DISTINCT {grain.start} AS start FROM {grain.marks} "
+            f"WHERE {grain.start} >= toDateTime(:start, 'UTC')",
+            start=sql_minute(first),
         )
-        known = {row["minute"] for row in published}
-        minutes = (start + i * MINUTE for i in range(int((end - start) / MINUTE)))
+        known = {row["start"] for row in published} | self._unfolded.keys()
+        starts = (first + i * grain.length for i in range(int((end - first) / grain.length)))
         self._looked_before = end
-        return [minute for minute in minutes if minute not in known and watched.covers(minute)]
+        return [start for start in starts if start not in known and watched.covers(start)]
 
-    def _publish(self, minutes: list[datetime]) -> list[datetime]:
-        """Fold minutes; returns those published, all but the ones that were closed for good meanwhile."""
+    def _publish(self, starts: list[datetime]) -> list[datetime]:
+        """Fold stretches; returns those published, all but the ones that were closed for good meanwhile."""
         version = self._next_version()
-        # Asked before the rows are summed: one that comes in between makes the count differ later, and the minute is
+        # Asked before the rows are summed: one that comes in between makes the count differ later, and the stretch is
         # folded once more.
-        counted = self._counted(minutes)
-        held = {minute: counted.get(minute, 0) for minute in minutes}
+        counted = self._counted(starts)
+        held = {start: counted.get(start, 0) for start in starts}
         self._rollup.write(self._store, held, version)
         # Rows go only from behind the horizon, which moves first: what it has not passed by now was summed whole.
-        horizon = read_horizon(self._store, self._rollup)
-        whole = [minute for minute in minutes if minute >= horizon]
+        horizon = self._horizon()
+        whole = [start for start in starts if start >= horizon]
         if whole:
             self._mark(whole, self._unfolded, held, version)
-        for minute in minutes:
-            del self._unfolded[minute]
+        for start in starts:
+            del self._unfolded[start]
         return whole
 
-    def _counted(self, minutes: Sequence[datetime]) -> dict[datetime, int]:
-        rows = self._store.rows(self._of_raw(_HELD), minutes=[sql_minute(minute) for minute in minutes])
-        return {row["minute"]: row["held"] for row in rows}
+    def _counted(self, starts: Sequence[datetime]) -> dict[datetime, int]:
+        rows = self._store.rows(
+            self._of_raw(_HELD), first=sql_time(min(starts)), starts=[sql_minute(start) for start in starts]
+        )
+        return {row["start"]: row["held"] for row in rows}
 
     def _of_raw(self, statement: str) -> str:
-        return statement.format(raw=self._rollup.raw, time=self._rollup.time)
+        time = self._rollup.time
+        return statement.format(raw=self._rollup.raw, time=time, start=self._grain.start_sql(time))
 
     def _mark(
-        self, minutes: list[datetime], latest: dict[datetime, datetime], held: dict[datetime, int], version: int
+        self,
+        starts: Sequence[datetime],
+        latest: Mapping[datetime, datetime],
+        held: Mapping[datetime, int],
+        version: int,
+        closed_before: datetime = _NEVER,
     ) -> None:
         self._confirm()
         self._store.insert(
-            self._rollup.marks,
+            self._grain.marks,
             pa.table(
                 {
-                    "minute": pa.array(minutes, pa.timestamp("s", "UTC")),
-                    "version": pa.array([version] * len(minutes), pa.uint64()),
-                    "published_at": pa.array([self._now] * len(minutes), pa.timestamp("us", "UTC")),
-                    self._rollup.counts: pa.array([held.get(minute, 0) for minute in minutes], pa.uint64()),
+                    self._grain.start: pa.array(starts, pa.timestamp("s", "UTC")),
+                    "version": pa.array([version] * len(starts), pa.uint64()),
+                    "published_at": pa.array([self._now] * len(starts), pa.timestamp("us", "UTC")),
+                    "closed_before": pa.array([closed_before] * len(starts), pa.timestamp("s", "UTC")),
+                    self._rollup.counts: pa.array([held.get(start, 0) for start in starts], pa.uint64()),
                     **{
-                        name: pa.array([value] * len(minutes), pa.uint32())
-                        for name, value in self._rollup.stamp.items()
+                        name: pa.array([value] * len(starts), pa.uint32()) for name, value in self._rollup.stamp.items()
                     },
                     # Times are read to the microsecond and stored to the nanosecond: round up.
                     "ingested_until": pa.array(
-                        [latest[minute] + timedelta(microseconds=1) for minute in minutes], pa.timestamp("ns", "UTC")
+                        [latest.get(start, _NEVER) + timedelta(microseconds=1) for start in starts],
+                        pa.timestamp("ns", "UTC"),
                     ),
                 }
             ),
@@ -219,13 +240,14 @@ class Fold:
         return self._version
 
 
-def _newest_minute(store: TelemetryStore, marks: str) -> datetime | None:
-    """The newest minute that an earlier fold published."""
-    row = store.rows(f"SELECT max(minute) AS newest, count() AS minutes FROM {marks} WHERE version > 0")[0]
-    return row["newest"] if row["minutes"] else None
+def _newest_start(store: TelemetryStore, rollup: RollUp) -> datetime | None:
+    """The newest start that an earlier fold published."""
+    start, marks = rollup.grain.start, rollup.grain.marks
+    newest: datetime = store.rows(f"SELECT max({start}) AS newest FROM {marks}")[0]["newest"]
+    return newest if newest > _NEVER else None
 
 
 def _newest_version(store: TelemetryStore, rollup: RollUp) -> int:
     """Also of rows that a crash left unpublished: their version must not be used again."""
-    names = (rollup.table, rollup.marks)
+    names = (rollup.grain.table, rollup.grain.marks)
     return max(int(store.rows(f"SELECT max(version) AS version FROM {name}")[0]["version"]) for name in names)

@@ -40,7 +40,7 @@ SELECT (SELECT min(end_time) FROM spans) AS span, (SELECT count() FROM spans) AS
 
 def read_horizon(store: TelemetryStore, rollup: RollUp) -> datetime:
     """Minutes before this are closed for good; 1970 when none is."""
-    return read_state(store, rollup.marks)[1]
+    return read_state(store, rollup.grain)[1]
 
 
 def in_whole_minutes(window: Window, horizon: datetime) -> Window:
@@ -65,10 +65,10 @@ def advance_horizon(store: TelemetryStore, rollup: RollUp, until: datetime) -> N
     until = ceil_minute(until)
     if until > read_horizon(store, rollup):
         store.insert(
-            rollup.marks,
+            rollup.grain.marks,
             pa.table(
                 {
-                    "minute": pa.array([_EPOCH], pa.timestamp("s", "UTC")),
+                    rollup.grain.start: pa.array([_EPOCH], pa.timestamp("s", "UTC")),
                     "version": pa.array([0], pa.uint64()),
                     rollup.counts: pa.array([0], pa.uint64()),
                     "ingested_until": pa.array([until], pa.timestamp("ns", "UTC")),
@@ -92,7 +92,7 @@ class FoldedDays:
         for rollup in self._rollups:
             found = self._unfolded(rollup, removal)
             if found:
-                return f"the fold has {found} minutes of it to do for {rollup.table}"
+                return f"the fold has {found} minutes of it to do for {rollup.grain.table}"
         return None
 
     def going(self, removal: Removal) -> None:
@@ -108,7 +108,7 @@ class FoldedDays:
         statement = _UNFOLDED.format(
             raw=rollup.raw,
             time=rollup.time,
-            marks=rollup.marks,
+            marks=rollup.grain.marks,
             columns=", ".join((rollup.counts, *rollup.stamp)),
             expected=", ".join(("t.held", *(f":{name}" for name in rollup.stamp))),
         )

@@ -1,17 +1,20 @@
 """Which stored spans count, and how they add up: the one place where usage is summed in SQL.
 
-The same expressions fold a closed minute into `usage_1m` and sum the raw rows of open minutes, so both agree.
-Every total of Andon reads through `read_usage`.
+The same expressions fold closed stretches of time into the tables of `economics.grains` and sum the spans of open
+ones, so both agree. Every total of Andon reads through `usage_in`.
 
-Which spans count is decided in `economics.counting`. A call counts in the minute in which it ends.
+Which spans count is decided in `economics.counting`. A call counts at the time at which it ends.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from economics.counting import SERVER_KIND, counted_sql
+from economics.grains import GRAINS, MINUTES, SLICES, SLICES_READ, Folded, Grain, Piece, cover
 from store.keys import DEFAULT_PROJECT
 from store.telemetry import TelemetryStore
 
@@ -32,10 +35,12 @@ SUMS = (
     "reasoning_tokens",
 )
 STATES = ("duration_seconds", "time_to_first_token_seconds")
+_COLUMNS = ", ".join(KEYS + SUMS + STATES)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # The same spans with the keys of the roll-up, and the columns that are summed under names of their own.
 _KEYED = """
-SELECT toStartOfMinute(end_time) AS minute, {bucket} AS bucket, project, service, pipeline, stage, provider,
+SELECT {start} AS start, {bucket} AS bucket, project, service, pipeline, stage, provider,
     if(response_model != '', response_model, request_model) AS model,
     if(kind = {server}, 'server', 'client') AS vantage,
     arrayMax(arrayFilter(edge -> edge < ifNull(input_tokens, 0), arrayConcat([0], :bands))) AS input_band,
@@ -47,9 +52,9 @@ SELECT toStartOfMinute(end_time) AS minute, {bucket} AS bucket, project, service
 FROM ({counted}) AS s WHERE is_call OR is_run
 """
 
-# One row per minute and key, from raw spans.
+# One row per start, bucket and key, from the spans.
 _FROM_SPANS = """
-SELECT minute, bucket, {keys},
+SELECT start, bucket, {keys},
     countIf(is_call) AS calls,
     countIf(is_call AND failed) AS errors,
     countIf(is_call AND NOT counts) AS calls_without_usage,
@@ -63,40 +68,57 @@ SELECT minute, bucket, {keys},
     quantilesTDigestStateIf(0.5, 0.95, 0.99)(seconds, is_call) AS duration_seconds,
     quantilesTDigestStateIf(0.5, 0.95, 0.99)(ifNull(first_token, 0.), is_call AND first_token IS NOT NULL)
         AS time_to_first_token_seconds
-FROM ({keyed}) GROUP BY minute, bucket, {keys}
+FROM ({keyed}) GROUP BY start, bucket, {keys}
 """
 
-# One row per minute and key, from the roll-up: only published versions up to :snapshot.
-_FROM_ROLLUP = (
-    "SELECT minute, {bucket} AS bucket, "
-    + ", ".join(KEYS + SUMS + STATES)
-    + """ FROM usage_1m
-WHERE minute >= toDateTime(:first_whole, 'UTC') AND minute < toDateTime(:end_whole, 'UTC')
-  AND (minute, version) IN (
-    SELECT minute, max(version) FROM folded_minutes
-    WHERE version <= :snapshot
-      AND minute >= toDateTime(:first_whole, 'UTC') AND minute < toDateTime(:end_whole, 'UTC')
-    GROUP BY minute)"""
-)
+# One row per start and key, from what is folded: of each start the newest version that was published when the answer
+# began.
+_FROM_FOLDED = """
+SELECT {bucket} AS bucket, {period} AS period, {columns} FROM {table}
+WHERE ({within}) AND ({start}, version) IN (
+    SELECT {start}, max(version) FROM {marks} WHERE version <= {version} AND ({within}) GROUP BY {start})
+"""
+_NOTHING = f"SELECT toDateTime(0, 'UTC') AS bucket, toUInt16(0) AS period, {_COLUMNS} FROM usage_1m WHERE 0"
 
-_OPEN_MINUTES = """NOT (toStartOfMinute(end_time) >= toDateTime(:first_whole, 'UTC')
-      AND toStartOfMinute(end_time) < toDateTime(:end_whole, 'UTC')
-      AND toStartOfMinute(end_time) IN (
-        SELECT minute FROM folded_minutes WHERE version <= :snapshot
-          AND minute >= toDateTime(:first_whole, 'UTC') AND minute < toDateTime(:end_whole, 'UTC')))"""
-
-_MARKS = "folded_minutes"
-# The rows of minute 0 hold the horizon: see `economics.horizon`.
-_STATE = """
-SELECT max(version) AS newest, maxIf(ingested_until, minute = toDateTime(0, 'UTC') AND version = 0) AS horizon
-FROM {marks}
+# How far a grain is folded. Rows of the time 0 and version 0 hold the horizon: see `economics.horizon`.
+_FOLDED = """
+SELECT '{marks}' AS marks, max(m.version) AS version, max(m.closed_before) AS before,
+    maxIf(m.ingested_until, m.{start} = toDateTime(0, 'UTC') AND m.version = 0) AS horizon
+FROM {marks} AS m
 """
 
 
-def spans_sql(minutes: str, bucket: str) -> str:
-    """The per-minute sums over raw spans; `minutes` and `bucket` are SQL expressions over `end_time`."""
-    keyed = _KEYED.format(server=SERVER_KIND, error=ERROR_STATUS, bucket=bucket, counted=counted_sql(minutes))
+def _folded_until(grain: Grain) -> str:
+    return _FOLDED.format(marks=grain.marks, start=grain.start)
+
+
+def spans_sql(where: str, start: str, bucket: str, part: str = "") -> str:
+    """The sums over spans that end in [:from_time, :to_time).
+
+    Args:
+        where, start, bucket: SQL over `end_time`: which spans, and the time and the bucket under which they add up.
+        part: ends the names of those two parameters, where a statement has several such parts.
+    """
+    counted = counted_sql(where)
+    for name in (":from_time", ":to_time"):
+        counted = counted.replace(name, name + part)
+    keyed = _KEYED.format(server=SERVER_KIND, error=ERROR_STATUS, start=start, bucket=bucket, counted=counted)
     return _FROM_SPANS.format(keys=", ".join(KEYS), keyed=keyed)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The usage of a window as SQL: rows of `bucket`, `period`, `KEYS`, `SUMS` and `STATES`, several for one key.
+
+    All statements of one answer are made of the same one, so that they see the same.
+
+    Attributes:
+        known_before: the horizon; before it there are whole minutes and nothing else.
+    """
+
+    statement: str
+    params: dict[str, object]
+    known_before: datetime
 
 
 @dataclass(frozen=True)
@@ -124,105 +146,112 @@ class Usage:
     project: str = DEFAULT_PROJECT
 
 
-@dataclass(frozen=True)
-class Latency:
-    """Quantiles of one group, in seconds; None when nothing was measured."""
-
-    duration_p50_seconds: float | None
-    duration_p95_seconds: float | None
-    time_to_first_token_p50_seconds: float | None
-    time_to_first_token_p95_seconds: float | None
-
-
-def read_usage(
-    store: TelemetryStore, start: datetime, end: datetime, bands: tuple[int, ...], step_seconds: int | None = None
-) -> list[Usage]:
+def usage_in(
+    store: TelemetryStore,
+    start: datetime,
+    end: datetime,
+    bands: tuple[int, ...],
+    step_seconds: int | None = None,
+    cuts: Sequence[datetime] = (),
+) -> Source:
     """Usage of calls that ended in [start, end).
 
     Args:
         bands: edges of the price tiers in input tokens.
         step_seconds: length of a bucket, aligned to the epoch; None for one bucket over all.
+        cuts: times in order; the column `period` says how many of them a row comes after.
     """
-    statement, params = _usage_sql(store, start, end, bands, step_seconds)
+    folded, horizon = read_folded(store)
+    pieces = cover((start, end), step_seconds, folded, cuts)
+    params: dict[str, object] = {"bands": list(bands)}
+    parts = [_NOTHING, *(_folded_sql(each, pieces, step_seconds, cuts) for each in folded)]
+    # Before the horizon spans may be gone: what is left of them is no whole.
+    loose = (piece for piece in pieces if piece.folded is None and piece.end > horizon)
+    for number, piece in enumerate(loose):
+        params[f"from_time_{number}"] = sql_time(max(piece.start, horizon))
+        params[f"to_time_{number}"] = sql_time(piece.end)
+        period = sum(cut <= piece.start for cut in cuts)
+        spans = spans_sql("1", "toDateTime(0, 'UTC')", _bucket("end_time", step_seconds), f"_{number}")
+        parts.append(f"SELECT bucket, toUInt16({period}) AS period, {_COLUMNS} FROM ({spans})")
+    return Source(" UNION ALL ".join(part for part in parts if part), params, horizon)
+
+
+def read_folded(store: TelemetryStore) -> tuple[list[Folded], datetime]:
+    """How far each grain is folded, the coarsest first; and the horizon of minutes."""
+    rows = {row["marks"]: row for row in store.rows(" UNION ALL ".join(map(_folded_until, GRAINS)))}
+    return [_folded(grain, rows[grain.marks]) for grain in GRAINS], rows[MINUTES.marks]["horizon"]
+
+
+def read_folded_grain(store: TelemetryStore, grain: Grain) -> Folded:
+    """How far one grain is folded."""
+    return _folded(grain, store.rows(_folded_until(grain))[0])
+
+
+def _folded(grain: Grain, row: Mapping[str, Any]) -> Folded:
+    # What is before the horizon was all folded before it moved there.
+    before = max(row["before"], row["horizon"])
+    since = before - SLICES_READ if grain is SLICES and before > _EPOCH else _EPOCH
+    return Folded(grain, row["version"], since, before)
+
+
+def read_state(store: TelemetryStore, grain: Grain = MINUTES) -> tuple[int, datetime]:
+    """The newest published version of a grain, and its horizon: before it raw rows may be gone.
+
+    Read it once for an answer: what is published later must be seen by no part of it.
+    """
+    row = store.rows(_folded_until(grain))[0]
+    return row["version"], row["horizon"]
+
+
+def read_usage(
+    store: TelemetryStore, start: datetime, end: datetime, bands: tuple[int, ...], step_seconds: int | None = None
+) -> list[Usage]:
+    """Usage of calls that ended in [start, end), by every key; the arguments are those of `usage_in`."""
+    source = usage_in(store, start, end, bands, step_seconds)
     keys, sums = ", ".join(KEYS), ", ".join(f"sum(u.{name}) AS {name}" for name in SUMS)
-    rows = store.rows(f"SELECT bucket, {keys}, {sums} FROM ({statement}) AS u GROUP BY bucket, {keys}", **params)
+    statement = f"SELECT bucket, {keys}, {sums} FROM ({source.statement}) AS u GROUP BY bucket, {keys}"
+    rows = store.rows(statement, **source.params)
     return [Usage(**{**row, "bucket": row["bucket"] if step_seconds else None}) for row in rows]
 
 
-def read_state(store: TelemetryStore, marks: str = _MARKS) -> tuple[int, datetime]:
-    """The newest published version of a roll-up, and its horizon: before it raw rows may be gone.
-
-    Read it once for an answer: a minute that is published later must be seen by no part of it.
-    """
-    row = store.rows(_STATE.format(marks=marks))[0]
-    return row["newest"], row["horizon"]
-
-
-def read_latency(
-    store: TelemetryStore,
-    start: datetime,
-    end: datetime,
-    bands: tuple[int, ...],
-    by: tuple[str, ...],
-    project: str | None = None,
-) -> dict[tuple[str, ...], Latency]:
-    """Latency quantiles of calls that ended in [start, end), per value of the key columns `by`.
-
-    Args:
-        project: only its calls; None for those of all.
-    """
-    statement, params = _usage_sql(store, start, end, bands, None)
-    keys = "".join(f"{name}, " for name in by)
-    group = f"GROUP BY {', '.join(by)}" if by else ""
-    where = ""
-    if project is not None:
-        where, params["project"] = "WHERE project = :project", project
-    rows = store.rows(
-        f"SELECT {keys} quantilesTDigestMerge(0.5, 0.95, 0.99)(duration_seconds) AS duration, "
-        "quantilesTDigestMerge(0.5, 0.95, 0.99)(time_to_first_token_seconds) AS first_token "
-        f"FROM ({statement}) {where} {group}",
-        **params,
+def _folded_sql(
+    folded: Folded, pieces: Sequence[Piece], step_seconds: int | None, cuts: Sequence[datetime]
+) -> str | None:
+    grain = folded.grain
+    within = " OR ".join(
+        f"{grain.start} >= {_literal(piece.start)} AND {grain.start} < {_literal(piece.end)}"
+        for piece in pieces
+        if piece.folded is folded
     )
-    return {
-        tuple(row[name] for name in by): Latency(
-            _finite(row["duration"][0]),
-            _finite(row["duration"][1]),
-            _finite(row["first_token"][0]),
-            _finite(row["first_token"][1]),
-        )
-        for row in rows
-    }
+    if not within:
+        return None
+    return _FROM_FOLDED.format(
+        bucket=_bucket(grain.start, step_seconds),
+        period=_period(grain.start, cuts),
+        columns=_COLUMNS,
+        table=grain.table,
+        marks=grain.marks,
+        start=grain.start,
+        version=folded.version,
+        within=within,
+    )
 
 
-def _usage_sql(
-    store: TelemetryStore, start: datetime, end: datetime, bands: tuple[int, ...], step_seconds: int | None
-) -> tuple[str, dict[str, object]]:
-    whole_minutes = step_seconds is None or step_seconds % 60 == 0
-    first_whole = ceil_minute(start) if whole_minutes else end
-    end_whole = max(first_whole, floor_minute(end)) if whole_minutes else end
-    # Read once: a minute published while this query runs must be seen by both of its halves or by neither.
-    snapshot, horizon = read_state(store)
-    params: dict[str, object] = {
-        # Before the horizon spans may be gone: what is left of them is no whole.
-        "from_time": sql_time(max(start, horizon)),
-        "to_time": sql_time(end),
-        "first_whole": sql_minute(first_whole),
-        "end_whole": sql_minute(end_whole),
-        "bands": list(bands),
-        "snapshot": snapshot,
-    }
-    raw = spans_sql(_OPEN_MINUTES, _bucket("end_time", step_seconds))
-    return f"{_FROM_ROLLUP.format(bucket=_bucket('minute', step_seconds))} UNION ALL {raw}", params
+def _period(column: str, cuts: Sequence[datetime]) -> str:
+    if not cuts:
+        return "toUInt16(0)"
+    listed = ", ".join(_literal(cut) for cut in cuts)
+    return f"toUInt16(arrayCount(cut -> cut <= {column}, [{listed}]))"
+
+
+def _literal(start: datetime) -> str:
+    return f"toDateTime({int(start.timestamp())}, 'UTC')"
 
 
 def _bucket(column: str, step_seconds: int | None) -> str:
     if step_seconds is None:
         return "toDateTime(0, 'UTC')"
     return f"toStartOfInterval(toDateTime({column}, 'UTC'), INTERVAL {int(step_seconds)} SECOND)"
-
-
-def _finite(value: float) -> float | None:
-    return None if value != value else float(value)
 
 
 def floor_minute(time: datetime) -> datetime:

@@ -6,30 +6,38 @@ the pool by tokens (input and output alike); without traffic it stays as the poo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
-from economics.ledger import Usage
 from settings import Pool
 
 
-def pool_of(usage: Usage, pools: Iterable[Pool]) -> Pool | None:
-    """The first pool whose every given list holds the usage's value; None when no pool serves it.
+def pool_sql(pools: Sequence[Pool], of: str = "") -> tuple[str, dict[str, object]]:
+    """SQL for the name of the pool that serves a row of usage, '' for none, and its parameters.
 
-    A pool that says nothing about what it serves takes no traffic.
+    It is the first pool whose every given list holds the row's value. A pool that says nothing about what it serves
+    takes no traffic.
+
+    Args:
+        of: what stands before the names of the columns.
     """
-    for pool in pools:
-        wanted = (
-            (pool.serves.models, usage.model),
-            (pool.serves.providers, usage.provider),
-            (pool.serves.services, usage.service),
-            (pool.serves.pipelines, usage.pipeline),
-        )
-        given = [(allowed, value) for allowed, value in wanted if allowed]
-        if given and all(value in allowed for allowed, value in given):
-            return pool
-    return None
+    choices: list[str] = []
+    params: dict[str, object] = {}
+    for number, pool in enumerate(pools):
+        wanted = {
+            "model": pool.serves.models,
+            "provider": pool.serves.providers,
+            "service": pool.serves.services,
+            "pipeline": pool.serves.pipelines,
+        }
+        given = {column: allowed for column, allowed in wanted.items() if allowed}
+        if given:
+            params[f"pool_{number}"] = pool.name
+            params |= {f"pool_{number}_{column}": list(allowed) for column, allowed in given.items()}
+            serves = " AND ".join(f"has(:pool_{number}_{column}, {of}{column})" for column in given)
+            choices.append(f"{serves}, :pool_{number}")
+    return (f"multiIf({', '.join(choices)}, '')" if choices else "''"), params
 
 
 def usd_per_hour(pool: Pool) -> Decimal:

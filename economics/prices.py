@@ -9,17 +9,37 @@ from __future__ import annotations
 
 import importlib.metadata
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from typing import Protocol
 
 from genai_prices import Usage as PricedUsage
 from genai_prices.data_snapshot import get_snapshot
-from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
+from genai_prices.types import ModelInfo, ModelPrice, StartDateConstraint, TieredPrices, TimeOfDateConstraint
 
 from economics.ledger import Usage
 
 VERSION = f"genai-prices {importlib.metadata.version('genai-prices')}"
+
+
+class Counts(Protocol):
+    """Calls and tokens, as the ledger and the facts count them."""
+
+    @property
+    def calls(self) -> int: ...
+    @property
+    def calls_without_usage(self) -> int: ...
+    @property
+    def input_tokens(self) -> int: ...
+    @property
+    def cache_read_tokens(self) -> int: ...
+    @property
+    def cache_write_tokens(self) -> int: ...
+    @property
+    def output_tokens(self) -> int: ...
+    @property
+    def reasoning_tokens(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -34,7 +54,7 @@ class RateCard:
     output_token: Decimal
     reasoning_token: Decimal
 
-    def usd(self, usage: Usage) -> Decimal:
+    def usd(self, usage: Counts) -> Decimal:
         """Cost of `usage`, whose requests all lie in this card's tier."""
         paid_calls = usage.calls - usage.calls_without_usage
         return (
@@ -62,6 +82,23 @@ def rate_card(provider: str, model: str, input_band: int, at: datetime) -> RateC
     if info is None:
         return None
     return _card(_Priced(info.get_prices(at)), input_band)
+
+
+def price_changes(provider: str, model: str, start: datetime, end: datetime) -> list[datetime]:
+    """When within (start, end) the card of a model may change: on a date, or at a time of every day."""
+    info = _find(provider, model)
+    if info is None or isinstance(info.prices, ModelPrice):
+        return []
+    found = []
+    for conditional in info.prices:
+        constraint = conditional.constraint
+        if isinstance(constraint, StartDateConstraint):
+            found.append(datetime.combine(constraint.start_date, time(), UTC))
+        elif isinstance(constraint, TimeOfDateConstraint):
+            days = ((start + timedelta(days=n)).date() for n in range((end - start).days + 2))
+            clocks = (constraint.start_time, constraint.end_time)
+            found += [datetime.combine(day, clock).astimezone(UTC) for day in days for clock in clocks]
+    return sorted({at for at in found if start < at < end})
 
 
 @lru_cache(maxsize=1)

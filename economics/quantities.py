@@ -5,8 +5,11 @@ Ratios are ratios of sums: add facts first, divide once. What cannot be known is
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from operator import attrgetter
+from typing import Any
 
 MILLION = 1_000_000
 SECONDS_PER_HOUR = 3600
@@ -36,11 +39,20 @@ class Facts:
     usd_api: Decimal = Decimal(0)
 
     def __add__(self, other: Facts) -> Facts:
-        return Facts(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(Facts)})
+        return Facts.total((self, other))
+
+    @staticmethod
+    def total(facts: Iterable[Facts]) -> Facts:
+        """The sum."""
+        summed: Iterable[Any] = map(sum, zip(*map(_numbers, facts), strict=True))
+        return Facts(*summed)
 
     @property
     def usd(self) -> Decimal:
         return self.usd_capacity + self.usd_api
+
+
+_numbers = attrgetter(*(field.name for field in fields(Facts)))
 
 
 def tokens_total(facts: Facts) -> int:

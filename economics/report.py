@@ -5,15 +5,18 @@ Every answer carries its window, its cost basis, its vantage and its coverage.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from economics import prices, quantities
 from economics.answers import Point, PoolLine, Quantities, Rates, Row, Series, Summary, Unpriced, Window
-from economics.costing import Basis, Costed, cost, grouped, total
+from economics.costing import Basis, Costed, Costs, grouped, total
+from economics.grains import MINUTES, SLICES
 from economics.horizon import first_known, in_whole_minutes
-from economics.ledger import Latency, Usage, read_latency, read_state, read_usage, sql_time
+from economics.latency import Latency, read_latency
+from economics.ledger import read_folded, sql_time
 from economics.pools import capacity_usd, usd_per_hour
 from economics.quantities import Facts
 from settings import Pool
@@ -33,18 +36,37 @@ BY = {
 }
 
 
+# Stretches of time with a published minute, or with spans of one that is not.
+_KNOWN = """
+SELECT toDateTime(intDiv(toUnixTimestamp(minute), {grain}) * {grain}, 'UTC') AS at FROM (
+    SELECT minute FROM folded_minutes
+    WHERE minute >= toDateTime64(:first, 6, 'UTC') AND minute < toDateTime64(:end, 6, 'UTC')
+    UNION ALL
+    SELECT toStartOfMinute(end_time) AS minute FROM spans
+    WHERE end_time >= toDateTime64(:loose, 9, 'UTC') AND end_time < toDateTime64(:end, 9, 'UTC')
+) GROUP BY at
+"""
+
+# What the tables of a summary are made of.
+_LABELS = ("project", "provider", "model", "service", "pipeline", "vantage")
+_TABLES = (BY["model"], BY["pipeline"])
+
+
 class Reports:
     """Reads the ledger and answers with quantities."""
 
     def __init__(self, store: TelemetryStore, pools: Sequence[Pool]) -> None:
         self._store = store
         self._pools = tuple(pools)
-        self._bands = prices.input_bands()
+        self._costs = Costs(store, pools)
 
     def live_window(self, now: datetime, seconds: float) -> Window:
-        """The last `seconds` before `now`, less what is still on its way; not longer than there has been data."""
+        """The last `seconds` before `now`, less what is still on its way; not longer than there has been data.
+
+        It begins with a whole slice, so that none has to be cut.
+        """
         end = now - SETTLE
-        start = end - timedelta(seconds=seconds)
+        start = SLICES.floor(end - timedelta(seconds=seconds))
         first = self.first_seen()
         return Window(min(max(start, first), end) if first else end, end)
 
@@ -58,20 +80,21 @@ class Reports:
         Args:
             project: only its traffic, with its share of what the pools cost; the table of the pools stays that of all.
         """
-        window = in_whole_minutes(window, read_state(self._store)[1])
-        everything = self._costed(window)
+        window = in_whole_minutes(window, read_folded(self._store)[1])
+        everything, source = self._costs.read(window.start, window.end, _LABELS)
         rows = _of_project(everything, project)
-        facts = total(rows)
+        latency = read_latency(self._store, source, _TABLES, project)
+        models, pipelines = (_table(rows, window, _LABELS, names, latency[names]) for names in _TABLES)
         bases = tuple(sorted({row.basis.value for row in rows if row.facts.calls or row.facts.usd}))
         return Summary(
             window=window,
-            quantities=quantify(facts, window.seconds),
+            quantities=quantify(total(rows), window.seconds),
             basis=bases,
             basis_text=self.basis_text(any(row.basis is Basis.API and row.facts.usd_api for row in rows)),
-            vantage=tuple(sorted({row.usage.vantage for row in rows if row.usage and row.facts.calls})),
+            vantage=tuple(sorted({_label(row, "vantage") for row in rows if row.facts.calls})),
             token_kind="output",  # noqa: S106
-            models=self._table(rows, window, "model", project),
-            pipelines=self._table(rows, window, "pipeline", project),
+            models=models,
+            pipelines=pipelines,
             pools=tuple(self._pool_line(pool, everything, window) for pool in self._pools),
             unpriced=_unpriced(rows),
         )
@@ -91,17 +114,20 @@ class Reports:
     def baseline_usd(self, window: Window, provider: str, model: str) -> Decimal | None:
         """What the tokens of the capacity pools would have cost at an API's list price; None when it has none."""
         usd = Decimal(0)
-        for row in self._costed(window):
-            if row.basis is Basis.CAPACITY and row.usage is not None:
-                card = prices.rate_card(provider, model, row.usage.input_band, window.end)
+        rows, _ = self._costs.read(window.start, window.end, ("input_band",))
+        for row in rows:
+            if row.basis is Basis.CAPACITY and row.labels is not None:
+                card = prices.rate_card(provider, model, int(row.labels[0]), window.end)
                 if card is None:
                     return None
-                usd += card.usd(row.usage)
+                usd += card.usd(row.facts)
         return usd
 
     def table(self, window: Window, by: str) -> tuple[Row, ...]:
         """One row per value of `by` (a key of `BY`)."""
-        return self._table(self._costed(window), window, by)
+        names = BY[by]
+        rows, source = self._costs.read(window.start, window.end, names)
+        return _table(rows, window, names, names, read_latency(self._store, source, (names,))[names])
 
     def throughput(
         self, window: Window, step: timedelta, by: str | None = None, project: str | None = None
@@ -112,18 +138,18 @@ class Reports:
         are gaps: their values are None. So are parts of minutes of which only whole ones are kept.
         """
         buckets = _buckets(window, step)
-        by_bucket: dict[datetime, list[Usage]] = {bucket.start: [] for bucket in buckets}
-        for usage in read_usage(self._store, buckets[0].start, window.end, self._bands, int(step.total_seconds())):
-            if usage.bucket in by_bucket:
-                by_bucket[usage.bucket].append(usage)
-        known = self._watched(buckets, read_state(self._store)[1])
-        groups: dict[tuple[str, ...], dict[datetime, Facts]] = {} if by else {(): {}}
         names = BY[by] if by else ()
-        for bucket in buckets:
-            costed = cost(by_bucket[bucket.start], self._pools, bucket.length, bucket.start)
-            rows = _of_project(costed, project)
-            for key, facts in grouped(rows, lambda row: _key(row, names)).items():
-                groups.setdefault(key, {})[bucket.start] = facts
+        labels = names if project is None else (*names, "project")
+        rows, source = self._costs.read(buckets[0].start, window.end, labels, step)
+        known = self._watched(buckets, source.known_before)
+        groups: dict[tuple[str, ...], dict[datetime | None, list[Facts]]] = {} if by else {(): {}}
+        for row in rows:
+            if project is not None and (row.labels is None or row.labels[-1] != project):
+                continue
+            key = () if not names else None if row.labels is None else row.labels[: len(names)]
+            if key is not None:
+                groups.setdefault(key, {}).setdefault(row.bucket, []).append(row.facts)
+        summed = {key: {at: Facts.total(facts) for at, facts in of.items()} for key, of in groups.items()}
         return tuple(
             Series(
                 dict(zip(names, key, strict=True)),
@@ -132,34 +158,12 @@ class Reports:
                     for bucket in buckets
                 ),
             )
-            for key, of in sorted(groups.items())
+            for key, of in sorted(summed.items())
             if not by or any(facts.calls for facts in of.values())
         )
 
     def _costed(self, window: Window) -> list[Costed]:
-        usages = read_usage(self._store, window.start, window.end, self._bands)
-        return cost(usages, self._pools, window.length, window.end)
-
-    def _table(self, rows: list[Costed], window: Window, by: str, project: str | None = None) -> tuple[Row, ...]:
-        names = BY[by]
-        latency = read_latency(self._store, window.start, window.end, self._bands, names, project)
-        bases: dict[tuple[str, ...], set[str]] = {}
-        for row in rows:
-            key = _key(row, names)
-            if key is not None and row.facts.calls:
-                bases.setdefault(key, set()).add(row.basis.value)
-        empty = Latency(None, None, None, None)
-        lines = [
-            Row(
-                dict(zip(names, key, strict=True)),
-                tuple(sorted(bases.get(key, ()))),
-                quantify(facts, window.seconds, known_cost=Basis.UNKNOWN.value not in bases.get(key, ())),
-                latency.get(key, empty),
-            )
-            for key, facts in grouped(rows, lambda row: _key(row, names)).items()
-            if facts.calls or (facts.runs and "pipeline" in names)
-        ]
-        return tuple(sorted(lines, key=lambda line: -line.quantities.output_tokens))
+        return self._costs.read(window.start, window.end, _LABELS)[0]
 
     def _pool_line(self, pool: Pool, rows: list[Costed], window: Window) -> PoolLine:
         facts = total(row for row in rows if row.pool == pool.name)
@@ -189,19 +193,21 @@ class Reports:
 
         Before the horizon there are whole minutes and nothing else.
         """
+        start, end, seconds = buckets[0].start, buckets[-1].end, int(buckets[0].length.total_seconds())
+        # Of long buckets many minutes would come back.
+        grain = seconds if len(buckets) > 1 and seconds % MINUTES.seconds == 0 else MINUTES.seconds
         rows = self._store.rows(
-            "SELECT DISTINCT minute FROM folded_minutes WHERE minute >= toDateTime64(:start, 6, 'UTC') - 60 "
-            "AND minute < toDateTime64(:end, 6, 'UTC') "
-            "UNION DISTINCT SELECT DISTINCT toStartOfMinute(end_time) AS minute FROM spans "
-            "WHERE end_time >= toDateTime64(:start, 9, 'UTC') - 60 AND end_time < toDateTime64(:end, 9, 'UTC')",
-            start=sql_time(buckets[0].start),
-            end=sql_time(buckets[-1].end),
+            _KNOWN.format(grain=grain),
+            first=sql_time(MINUTES.floor(start)),
+            end=sql_time(end),
+            # What is older and not in the marks is too late, or will be folded in a moment.
+            loose=sql_time(max(MINUTES.floor(start), _minutes_before(self._store))),
         )
-        minutes = {int(row["minute"].timestamp()) // 60 for row in rows}
+        known = {int(row["at"].timestamp()) for row in rows}
         return {
             bucket.start
             for bucket in buckets
-            if not minutes.isdisjoint(range(*_minute_numbers(bucket)))
+            if not known.isdisjoint(_starts(bucket, grain))
             and (bucket.start >= horizon or bucket == in_whole_minutes(bucket, horizon))
         }
 
@@ -239,31 +245,61 @@ def quantify(facts: Facts, seconds: float, known_cost: bool = True) -> Quantitie
     )
 
 
+def _table(
+    rows: Sequence[Costed],
+    window: Window,
+    labels: tuple[str, ...],
+    names: tuple[str, ...],
+    latency: Mapping[tuple[str, ...], Latency],
+) -> tuple[Row, ...]:
+    """One row per value of `names`, which are some of the `labels` by which the rows were read."""
+    places = tuple(labels.index(name) for name in names)
+    bases: dict[tuple[str, ...], set[str]] = {}
+
+    def key(row: Costed) -> tuple[str, ...] | None:
+        return None if row.labels is None else tuple(row.labels[place] for place in places)
+
+    for row in rows:
+        of = key(row)
+        if of is not None and row.facts.calls:
+            bases.setdefault(of, set()).add(row.basis.value)
+    empty = Latency(None, None, None, None)
+    lines = [
+        Row(
+            dict(zip(names, of, strict=True)),
+            tuple(sorted(bases.get(of, ()))),
+            quantify(facts, window.seconds, known_cost=Basis.UNKNOWN.value not in bases.get(of, ())),
+            latency.get(of, empty),
+        )
+        for of, facts in grouped(rows, key).items()
+        if facts.calls or (facts.runs and "pipeline" in names)
+    ]
+    return tuple(sorted(lines, key=lambda line: -line.quantities.output_tokens))
+
+
 def _of_project(rows: list[Costed], project: str | None) -> list[Costed]:
     """The rows of one project, costed among those of all: what a pool costs while it is idle is nobody's."""
     if project is None:
         return rows
-    return [row for row in rows if row.usage is not None and row.usage.project == project]
+    return [row for row in rows if row.labels is not None and _label(row, "project") == project]
 
 
-def _key(row: Costed, names: tuple[str, ...]) -> tuple[str, ...] | None:
-    if row.usage is None:
-        return () if not names else None
-    return tuple(str(getattr(row.usage, name)) for name in names)
+def _label(row: Costed, name: str) -> str:
+    return "" if row.labels is None else row.labels[_LABELS.index(name)]
 
 
 def _unpriced(rows: list[Costed]) -> tuple[Unpriced, ...]:
     lines = [
         Unpriced(
-            provider=row.usage.provider,
-            model=row.usage.model,
-            service=row.usage.service,
+            provider=_label(row, "provider"),
+            model=_label(row, "model"),
+            service=_label(row, "service"),
             calls=row.facts.calls,
             tokens=quantities.tokens_total(row.facts),
-            reason=_why_unpriced(row.usage),
+            reason=_why_unpriced(_label(row, "provider"), _label(row, "model")),
         )
         for row in rows
-        if row.basis is Basis.UNKNOWN and row.usage is not None
+        if row.basis is Basis.UNKNOWN
     ]
     merged: dict[tuple[str, str, str, str], Unpriced] = {}
     for line in lines:
@@ -274,10 +310,10 @@ def _unpriced(rows: list[Costed]) -> tuple[Unpriced, ...]:
     return tuple(sorted(merged.values(), key=lambda line: -line.tokens))
 
 
-def _why_unpriced(usage: Usage) -> str:
-    if not usage.model and not usage.provider:
+def _why_unpriced(provider: str, model: str) -> str:
+    if not model and not provider:
         return "the spans name no model and no provider; let a [[pools]] entry serve this service"
-    if not usage.provider:
+    if not provider:
         return "the spans name no provider; set gen_ai.provider.name, or let a [[pools]] entry serve this model"
     return f"{prices.VERSION} knows no price of it; let a [[pools]] entry serve it if it runs on your own machines"
 
@@ -290,9 +326,13 @@ def _buckets(window: Window, step: timedelta) -> list[Window]:
     return [Window(start, min(start + step, window.end)) for start in starts if start < window.end]
 
 
-def _minute_numbers(bucket: Window) -> tuple[int, int]:
-    """First and one past the last minute since the epoch that the bucket touches."""
-    return int(bucket.start.timestamp()) // 60, -int(-bucket.end.timestamp() // 60)
+def _starts(bucket: Window, grain: int) -> range:
+    """Starts of the stretches of `grain` seconds that the bucket touches, in seconds since the epoch."""
+    return range(int(bucket.start.timestamp()) // grain * grain, math.ceil(bucket.end.timestamp()), grain)
+
+
+def _minutes_before(store: TelemetryStore) -> datetime:
+    return next(each.before for each in read_folded(store)[0] if each.grain is MINUTES)
 
 
 def _point(bucket: Window, facts: Facts, known: bool, complete: bool) -> Point:

@@ -1,6 +1,6 @@
-"""What a fold keeps: a table of closed minutes beside the marks that publish them; and the minutes of a window.
+"""What a fold keeps: a table of closed stretches beside the marks that publish them; and the minutes of a window.
 
-A roll-up says which minutes new rows have touched and how a minute is written; `economics/fold.py` does the rest.
+A roll-up says which stretches of time new rows have touched and how one is written; `economics/fold.py` does the rest.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from economics.grains import Grain
 from economics.ledger import MINUTE, ceil_minute, floor_minute, sql_minute
 from store.telemetry import TelemetryStore
 
@@ -22,9 +23,15 @@ class RollUp(Protocol):
     """One roll-up.
 
     It is made of the rows of the table `raw`, each of which is of the time in its column `time`; what it says of a
-    minute may rest on rows up to `spread` before it. `table` holds its rows, `marks` a row for each published minute
-    and version: with the number of raw rows that the minute held, in the column `counts`, and the columns of `stamp`.
+    stretch of time may rest on rows up to `spread` before it. The table of its `grain` holds its rows, the marks of the
+    grain a row for each published start and version: with the number of raw rows that it held, in the column `counts`,
+    and the columns of `stamp`. It is kept so long as raw rows are, or (`kept` is not None) for so long after its time.
     """
+
+    @property
+    def grain(self) -> Grain: ...
+    @property
+    def kept(self) -> timedelta | None: ...
 
     @property
     def raw(self) -> str: ...
@@ -34,10 +41,6 @@ class RollUp(Protocol):
     def spread(self) -> timedelta: ...
 
     @property
-    def table(self) -> str: ...
-    @property
-    def marks(self) -> str: ...
-    @property
     def counts(self) -> str: ...
     @property
     def stamp(self) -> Mapping[str, int]: ...
@@ -45,24 +48,24 @@ class RollUp(Protocol):
     def touched(
         self, store: TelemetryStore, since: datetime, closed: datetime, horizon: datetime
     ) -> dict[datetime, datetime]:
-        """Minutes that are not folded as they stand, for rows inserted since; with the insert time of the newest.
+        """Starts that are not folded as they stand, for rows inserted since; with the insert time of the newest.
 
         Args:
-            closed: minutes before it may be folded.
-            horizon: minutes before it are left as they are.
+            closed: starts before it may be folded.
+            horizon: starts before it are left as they are.
         """
         ...
 
     def write(self, store: TelemetryStore, held: Mapping[datetime, int], version: int) -> None:
-        """Write the rows of minutes under a version that nobody reads yet."""
+        """Write the rows of starts under a version that nobody reads yet."""
         ...
 
 
 def published_sql(rollup: RollUp) -> str:
     """Of a roll-up's rows those that are published up to :snapshot, in whole minutes of [:first_whole, :end_whole)."""
     within = "minute >= toDateTime(:first_whole, 'UTC') AND minute < toDateTime(:end_whole, 'UTC')"
-    return f"""SELECT * FROM {rollup.table} WHERE {within} AND (minute, version) IN (
-    SELECT minute, max(version) FROM {rollup.marks} WHERE version <= :snapshot AND {within} GROUP BY minute)"""
+    return f"""SELECT * FROM {rollup.grain.table} WHERE {within} AND (minute, version) IN (
+    SELECT minute, max(version) FROM {rollup.grain.marks} WHERE version <= :snapshot AND {within} GROUP BY minute)"""
 
 
 def open_spans(store: TelemetryStore, rollup: RollUp, window: Span, version: int) -> list[Span]:
@@ -71,7 +74,7 @@ def open_spans(store: TelemetryStore, rollup: RollUp, window: Span, version: int
     if first >= last:
         return [window]
     closed = store.rows(
-        f"SELECT DISTINCT minute FROM {rollup.marks} WHERE version <= :snapshot "
+        f"SELECT DISTINCT minute FROM {rollup.grain.marks} WHERE version <= :snapshot "
         "AND minute >= toDateTime(:first, 'UTC') AND minute < toDateTime(:last, 'UTC') ORDER BY minute",
         snapshot=version,
         first=sql_minute(first),

@@ -7,51 +7,74 @@ as soon as a newer one of its minute is older than every reader that still runs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from economics.grains import SLICES, SLICES_READ, Grain
 from economics.ledger import sql_minute, sql_time
-from economics.rollup import RollUp
 from store.telemetry import TelemetryStore
 
 # Longer than any query runs.
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 READERS_FINISH = timedelta(hours=1)
 MOST_VERSIONS_A_RUN = 5_000
 
 # Version 0 marks the horizon.
 _SUPERSEDED = """
-SELECT f.minute AS minute, f.version AS version FROM {marks} AS f INNER JOIN (
-    SELECT minute, max(version) AS newest FROM {marks}
-    WHERE version > 0 AND published_at <= toDateTime64(:settled, 6, 'UTC') GROUP BY minute HAVING count() > 1
-) AS n ON f.minute = n.minute
+SELECT f.{start} AS start, f.version AS version FROM {marks} AS f INNER JOIN (
+    SELECT {start}, max(version) AS newest FROM {marks}
+    WHERE version > 0 AND published_at <= toDateTime64(:settled, 6, 'UTC') GROUP BY {start} HAVING count() > 1
+) AS n ON f.{start} = n.{start}
 WHERE f.version > 0 AND f.version < n.newest
 ORDER BY version LIMIT :most
 """
 
 # A crash between the rows and their publication leaves rows that nobody will ever read. Old months are not searched.
 _ORPHANS = """
-SELECT DISTINCT minute, version FROM {table}
+SELECT DISTINCT {start} AS start, version FROM {table}
 WHERE version < (SELECT max(version) FROM {marks} WHERE published_at <= toDateTime64(:settled, 6, 'UTC'))
-  AND minute >= toDateTime(:since, 'UTC')
-  AND (minute, version) NOT IN (SELECT minute, version FROM {marks})
+  AND {start} >= toDateTime(:since, 'UTC')
+  AND ({start}, version) NOT IN (SELECT {start}, version FROM {marks})
 ORDER BY version LIMIT :most
 """
 
 
-def prune_versions(store: TelemetryStore, rollup: RollUp, now: datetime) -> int:
-    """Delete superseded and unpublished versions of a roll-up's minutes; returns how many."""
-    table, marks = rollup.table, rollup.marks
+def prune_versions(store: TelemetryStore, grain: Grain, now: datetime) -> int:
+    """Delete superseded and unpublished versions of what is folded in a grain; returns how many."""
+    names = {"table": grain.table, "marks": grain.marks, "start": grain.start}
     settled = sql_time(now - READERS_FINISH)
-    old = store.rows(_SUPERSEDED.format(marks=marks), settled=settled, most=MOST_VERSIONS_A_RUN)
+    old = store.rows(_SUPERSEDED.format(**names), settled=settled, most=MOST_VERSIONS_A_RUN)
     since = sql_minute(now - timedelta(days=40))
-    unpublished = _ORPHANS.format(table=table, marks=marks)
-    orphans = store.rows(unpublished, settled=settled, since=since, most=MOST_VERSIONS_A_RUN)
-    _delete(store, table, [(row["minute"], row["version"]) for row in (*old, *orphans)])
-    _delete(store, marks, [(row["minute"], row["version"]) for row in old])
-    return len(old) + len(orphans)
+    orphans = store.rows(_ORPHANS.format(**names), settled=settled, since=since, most=MOST_VERSIONS_A_RUN)
+    _delete(store, grain.table, grain.start, [(row["start"], row["version"]) for row in (*old, *orphans)])
+    _delete(store, grain.marks, grain.start, [(row["start"], row["version"]) for row in old])
+    # Not those by which a fold only said how far it is.
+    return sum(row["start"] > _EPOCH for row in (*old, *orphans))
 
 
-def _delete(store: TelemetryStore, table: str, versions: Sequence[tuple[datetime, int]]) -> None:
+def drop_old_slices(store: TelemetryStore, now: datetime) -> int:
+    """Drop hours of slices that no reader can be reading; returns how many.
+
+    A reader goes back from the newest slice that it knew of when it began.
+    """
+    known = store.rows(
+        f"SELECT max(closed_before) AS before FROM {SLICES.marks} "
+        "WHERE published_at <= toDateTime64(:settled, 6, 'UTC')",
+        settled=sql_time(now - READERS_FINISH),
+    )[0]["before"]
+    hours = store.rows(
+        f"SELECT DISTINCT intDiv(toUnixTimestamp(start), 3600) AS hour FROM {SLICES.marks} "
+        "WHERE start > toDateTime(0, 'UTC') AND hour < :first ORDER BY hour",
+        first=int((known - SLICES_READ).timestamp()) // 3600,
+    )
+    for row in hours:
+        # The marks go last: as long as they stand, what is left of the rows is found again.
+        for table in (SLICES.table, SLICES.marks):
+            store.alter(table, f"DROP PARTITION {row['hour']}")
+    return len(hours)
+
+
+def _delete(store: TelemetryStore, table: str, start: str, versions: Sequence[tuple[datetime, int]]) -> None:
     if versions:
         # Written out, so that every replica deletes the same.
-        listed = ", ".join(f"('{sql_minute(minute)}', {version})" for minute, version in versions)
-        store.alter(table, f"DELETE WHERE (minute, version) IN ({listed}) SETTINGS mutations_sync = 1")
+        listed = ", ".join(f"('{sql_minute(at)}', {version})" for at, version in versions)
+        store.alter(table, f"DELETE WHERE ({start}, version) IN ({listed}) SETTINGS mutations_sync = 1")

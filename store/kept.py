@@ -40,6 +40,10 @@ KEPT = (
     KeptTable("observations", "observations", "time"),
     KeptTable("folded_minutes", "rollups", "minute", by_project=False),
     KeptTable("usage_1m", "rollups", "minute", by_project=False),
+    KeptTable("folded_hours", "rollups", "start", by_project=False),
+    KeptTable("usage_1h", "rollups", "start", by_project=False),
+    KeptTable("folded_days", "rollups", "start", by_project=False),
+    KeptTable("usage_1d", "rollups", "start", by_project=False),
     KeptTable("folded_engine_minutes", "rollups", "minute", by_project=False),
     KeptTable("engine_1m", "rollups", "minute", by_project=False),
 )

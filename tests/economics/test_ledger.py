@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from economics.fold import Fold
-from economics.ledger import Usage, read_latency, read_usage
+from economics.latency import read_latency
+from economics.ledger import Usage, read_usage, usage_in
 from economics.usage_rollup import UsageRollUp
 from store.collectors import Watched
 from store.lease import LeaseLostError
@@ -355,7 +356,7 @@ def test_latency_quantiles_come_from_calls_that_measured_them(telemetry: Telemet
         span(seconds=9, n_out=1, pipeline="quick"),
     )
     for _ in range(2):
-        found = read_latency(telemetry, FROM, TO, BANDS, ("pipeline",))
+        found = read_latency(telemetry, usage_in(telemetry, FROM, TO, BANDS), [("pipeline",)])["pipeline",]
         assert found["rag",].duration_p50_seconds == pytest.approx(2.0)
         assert found["rag",].time_to_first_token_p50_seconds == pytest.approx(0.2)
         assert found["quick",].time_to_first_token_p50_seconds is None

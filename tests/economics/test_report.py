@@ -8,12 +8,12 @@ from decimal import Decimal
 import pytest
 
 from economics.answers import Window
-from economics.costing import Basis, cost, total
+from economics.costing import Basis, Costed, total, with_capacity
+from economics.quantities import Facts
 from economics.report import Reports
 from settings import Pool, Serves
 from store.telemetry import TelemetryStore
 from tests.economics.spans import NOON, span, store_spans
-from tests.economics.test_prices import EMPTY
 
 HOUR = timedelta(hours=1)
 WINDOW = Window(NOON, NOON + HOUR)
@@ -102,11 +102,8 @@ def test_a_self_hosted_model_of_a_known_name_is_not_priced_from_an_api_card(tele
 
 
 def test_the_parts_of_a_pool_restore_its_bill_to_the_last_digit() -> None:
-    usages = [
-        EMPTY.__class__(**{**EMPTY.__dict__, "provider": "vllm", "model": "llama", "output_tokens": n})
-        for n in (1, 1, 1)
-    ]
-    rows = cost(usages, [OWN], timedelta(seconds=1), NOON)
+    usages = [Costed(None, (), Facts(output_tokens=1), Basis.CAPACITY, "own")] * 3
+    rows = with_capacity(usages, [OWN], None, timedelta(seconds=1))
     assert total(rows).usd == Decimal(7) / Decimal(3600)
     assert {row.basis for row in rows} == {Basis.CAPACITY}
 
