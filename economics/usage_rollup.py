@@ -80,7 +80,7 @@ class UsageRollUp:
         columns = ("minute", *KEYS, *SUMS, *STATES)
         source = spans_sql("toStartOfMinute(end_time) IN (:minutes)", "toDateTime(0, 'UTC')")
         store.execute(
-            f"INSERT INTO usage_1m (version, {', '.join(columns)}) "
+            f"INSERT INTO {self.table} (version, {', '.join(columns)}) "
             f"SELECT {version}, {', '.join(columns)} FROM ({source})",
             from_time=sql_time(minutes[0]),
             to_time=sql_time(minutes[-1] + MINUTE),

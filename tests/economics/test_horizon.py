@@ -105,6 +105,19 @@ def test_the_first_half_hour_of_the_next_day_is_closed_with_a_day(telemetry: Tel
     assert output(telemetry) == 10
 
 
+def test_a_day_waits_for_every_roll_up_that_is_made_of_it(telemetry: TelemetryStore) -> None:
+    telemetry.execute("CREATE TABLE folded_otherwise AS folded_minutes")
+    otherwise = UsageRollUp(BANDS, table="usage_otherwise", marks="folded_otherwise")
+    store_spans(telemetry, span(NOON, n_out=5))
+    fold_of(telemetry).run_once(LATER)
+    retention = Retention(telemetry, POLICY, guards(telemetry, [USAGE, otherwise]))
+    (waiting,) = retention.run_once(LATER).waiting
+    assert waiting.reason == "the fold has 1 minutes of it to do for usage_otherwise"
+    telemetry.execute("INSERT INTO folded_otherwise SELECT * FROM folded_minutes")
+    assert retention.run_once(LATER).waiting == ()
+    assert read_horizon(telemetry, USAGE) == read_horizon(telemetry, otherwise) == MIDNIGHT + DAY + 30 * MINUTE
+
+
 def test_minutes_of_a_day_that_lost_one_project_are_closed_too(telemetry: TelemetryStore) -> None:
     fold = fold_of(telemetry)
     store_spans(telemetry, span(NOON, n_out=5))
