@@ -62,6 +62,7 @@ class EngineRollUp:
     catalogue: Catalogue
     raw: str = "metric_points"
     time: str = "time"
+    needs: tuple[str, ...] = ("metric_points",)
     spread: timedelta = LONGEST_SILENCE
     table: str = "engine_1m"
     marks: str = "folded_engine_minutes"

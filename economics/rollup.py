@@ -21,15 +21,20 @@ MOST_POINTS_AT_ONCE = 100_000
 class RollUp(Protocol):
     """One roll-up.
 
-    It is made of the rows of the table `raw`, each of which is of the time in its column `time`; what it says of a
-    minute may rest on rows up to `spread` before it. `table` holds its rows, `marks` a row for each published minute
-    and version: with the number of raw rows that the minute held, in the column `counts`, and the columns of `stamp`.
+    It is made of the rows of the table `raw`, each of which is of the time in its column `time`. `needs` are the tables
+    whose days must stay until they are folded: `raw`, and others that say what its rows are about. What is said of a
+    minute may rest on rows up to `spread` before it.
+
+    `table` holds its rows, `marks` a row for each published minute and version: with the number of raw rows that the
+    minute held, in the column `counts`, and the columns of `stamp`.
     """
 
     @property
     def raw(self) -> str: ...
     @property
     def time(self) -> str: ...
+    @property
+    def needs(self) -> tuple[str, ...]: ...
     @property
     def spread(self) -> timedelta: ...
 

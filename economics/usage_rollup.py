@@ -58,6 +58,7 @@ class UsageRollUp:
     bands: tuple[int, ...]
     raw: str = "spans"
     time: str = "end_time"
+    needs: tuple[str, ...] = ("spans",)
     spread: timedelta = TRACE_SPREAD
     table: str = "usage_1m"
     marks: str = "folded_minutes"
