@@ -63,6 +63,7 @@ class EngineRollUp:
     catalogue: Catalogue
     raw: str = "metric_points"
     time: str = "time"
+    needs: tuple[str, ...] = ("metric_points",)
     spread: timedelta = LONGEST_SILENCE
     grain: Grain = ENGINE_MINUTES
     kept: timedelta | None = None

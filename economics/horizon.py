@@ -78,7 +78,7 @@ def advance_horizon(store: TelemetryStore, rollup: RollUp, until: datetime) -> N
 
 
 class FoldedDays:
-    """Lets a day of raw rows go when all its minutes are folded into every roll-up, and closes them.
+    """Lets a day go when all minutes of it are folded into every roll-up that needs it, and closes them.
 
     The first minutes of the next day are closed with it: what is said of them rests on rows of the day that goes.
     """
@@ -117,8 +117,9 @@ class FoldedDays:
 
 
 def guards(store: TelemetryStore, rollups: Iterable[RollUp]) -> dict[str, FoldedDays]:
-    """What holds days back, by the table of raw rows."""
-    by_raw: dict[str, list[RollUp]] = {}
+    """What holds days back, by the table that roll-ups need."""
+    needed: dict[str, list[RollUp]] = {}
     for rollup in rollups:
-        by_raw.setdefault(rollup.raw, []).append(rollup)
-    return {raw: FoldedDays(store, made_of_it) for raw, made_of_it in by_raw.items()}
+        for table in rollup.needs:
+            needed.setdefault(table, []).append(rollup)
+    return {table: FoldedDays(store, made_of_it) for table, made_of_it in needed.items()}

@@ -22,10 +22,13 @@ MOST_POINTS_AT_ONCE = 100_000
 class RollUp(Protocol):
     """One roll-up.
 
-    It is made of the rows of the table `raw`, each of which is of the time in its column `time`; what it says of a
-    stretch of time may rest on rows up to `spread` before it. The table of its `grain` holds its rows, the marks of the
-    grain a row for each published start and version: with the number of raw rows that it held, in the column `counts`,
-    and the columns of `stamp`. It is kept so long as raw rows are, or (`kept` is not None) for so long after its time.
+    It is made of the rows of the table `raw`, each of which is of the time in its column `time`. `needs` are the tables
+    whose days must stay until they are folded: `raw`, and others that say what its rows are about. What is said of a
+    stretch of time may rest on rows up to `spread` before it.
+
+    The table of its `grain` holds its rows, the marks of the grain a row for each published start and version: with the
+    number of raw rows that it held, in the column `counts`, and the columns of `stamp`. It is kept so long as raw rows
+    are, or (`kept` is not None) for so long after its time.
     """
 
     @property
@@ -37,6 +40,8 @@ class RollUp(Protocol):
     def raw(self) -> str: ...
     @property
     def time(self) -> str: ...
+    @property
+    def needs(self) -> tuple[str, ...]: ...
     @property
     def spread(self) -> timedelta: ...
 

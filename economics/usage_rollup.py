@@ -71,6 +71,7 @@ class UsageRollUp:
     kept: timedelta | None = None
     raw: str = "spans"
     time: str = "end_time"
+    needs: tuple[str, ...] = ("spans",)
     spread: timedelta = TRACE_SPREAD
     counts: str = "spans"
     stamp: Mapping[str, int] = field(default_factory=dict)

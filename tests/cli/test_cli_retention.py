@@ -63,6 +63,19 @@ def test_contradicting_options_are_refused(tmp_path: Path) -> None:
     )
 
 
+def test_from_stores_that_are_servers_only_the_worker_removes(tmp_path: Path) -> None:
+    config = tmp_path / "andon.toml"
+    config.write_text(
+        'telemetry_url = "clickhousedb://127.0.0.1:1/andon"\ncontrol_url = "postgresql://127.0.0.1:1/andon"\n'
+    )
+    done = andon("retention", "--apply", "--config", str(config), "--data-dir", str(tmp_path))
+    assert (done.returncode, done.stderr) == (
+        2,
+        "andon: --apply: the stores are servers, and from them the worker removes what is past its policy, once an "
+        "hour; run andon worker (or andon serve), and see with --dry-run what it will remove\n",
+    )
+
+
 def test_it_tells_and_does_the_same_through_a_server_and_without_one(tmp_path: Path) -> None:
     data = ("--data-dir", str(tmp_path / "data"))
     old = datetime.now(UTC) - 20 * DAY

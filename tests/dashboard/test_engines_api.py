@@ -10,6 +10,9 @@ from fastapi.testclient import TestClient
 
 from dashboard.app import create_app
 from dashboard.board import Board
+from economics.catalogue import catalogue
+from economics.engine_rollup import EngineRollUp
+from economics.horizon import advance_horizon
 from economics.report import Reports
 from settings import Settings
 from store.control import ControlStore
@@ -50,6 +53,16 @@ def test_nothing_says_what_to_do(client: TestClient) -> None:
     found = client.get("/api/v1/engines").json()
     assert found["numbers"] == []
     assert "andon agent" in found["advice"]
+    assert "[[collector.scrape]]" in found["advice"]
+
+
+def test_a_window_over_points_that_may_be_gone_is_cut_to_whole_minutes(
+    client: TestClient, telemetry: TelemetryStore
+) -> None:
+    advance_horizon(telemetry, EngineRollUp(catalogue()), NOW)
+    # Asked for is 11:54:55 to 12:04:55.
+    window = client.get("/api/v1/engines", params={"window": "10m"}).json()["window"]
+    assert (window["start"], window["seconds"]) == ("2026-11-01T11:55:00Z", 540)
 
 
 def test_a_known_name_sent_as_another_kind_is_told(client: TestClient, telemetry: TelemetryStore) -> None:

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from collector.measures import Histogram
 from dashboard.metrics import METRICS, Kind, document, exposition, found
+from economics.rollups import rollups
 from tests.servers import ServeProcess
 
 # Beside its metric each of these says the same in other words, or is text.
@@ -61,6 +62,11 @@ def test_what_is_unknown_is_left_out() -> None:
     assert list(exposition({"fold": {"lag_seconds": None}, "collector": {}})) == []
 
 
+def test_each_fold_is_told_by_its_roll_up() -> None:
+    families = parsed(exposition({"fold": {"usage_1m": {"lag_seconds": 70.0}, "engine_1m": {"lag_seconds": None}}}))
+    assert [(s.labels, s.value) for s in families["andon_fold_lag_seconds"]] == [({"rollup": "usage_1m"}, 70)]
+
+
 def test_a_histogram_has_buckets_that_add_up() -> None:
     histogram = Histogram((0.1, 1.0))
     for seconds in (0.05, 0.1, 0.5, 2.0):
@@ -92,6 +98,7 @@ def test_every_number_of_a_running_server_is_a_metric_and_every_metric_is_fed(tm
         unfed = {metric.path for metric in METRICS if not list(found(report, metric))}
         unscraped = {path for path in unfed if path.startswith("collector.scrape.by_target.")}
         assert unfed - unscraped == {"collector.refused_items.{reason}", "collector.refused_requests.{reason}"}
+        assert report["fold"].keys() == {rollup.grain.table for rollup in rollups().values()}
         assert server.metric("process_resident_memory_bytes") > 50 * 2**20
         assert server.metric("process_cpu_seconds_total") > 0
         assert server.metric("andon_build_info") == 1

@@ -9,8 +9,8 @@ import pytest
 
 from economics.answers import Window
 from economics.fold import Fold
+from economics.grains import MINUTES, Folded, Grain
 from economics.horizon import advance_horizon, first_known, guards, in_whole_minutes, read_horizon
-from economics.grains import MINUTES, Folded
 from economics.ledger import read_folded, read_state, read_usage, sql_minute
 from economics.report import Reports
 from economics.usage_rollup import UsageRollUp
@@ -106,6 +106,19 @@ def test_the_first_half_hour_of_the_next_day_is_closed_with_a_day(telemetry: Tel
     assert output(telemetry) == 10
 
 
+def test_a_day_waits_for_every_roll_up_that_is_made_of_it(telemetry: TelemetryStore) -> None:
+    telemetry.execute("CREATE TABLE folded_otherwise AS folded_minutes")
+    otherwise = UsageRollUp(BANDS, Grain(60, "usage_otherwise", "folded_otherwise", "minute"))
+    store_spans(telemetry, span(NOON, n_out=5))
+    fold_of(telemetry).run_once(LATER)
+    retention = Retention(telemetry, POLICY, guards(telemetry, [USAGE, otherwise]))
+    (waiting,) = retention.run_once(LATER).waiting
+    assert waiting.reason == "the fold has 1 minutes of it to do for usage_otherwise"
+    telemetry.execute("INSERT INTO folded_otherwise SELECT * FROM folded_minutes")
+    assert retention.run_once(LATER).waiting == ()
+    assert read_horizon(telemetry, USAGE) == read_horizon(telemetry, otherwise) == MIDNIGHT + DAY + 30 * MINUTE
+
+
 def test_minutes_of_a_day_that_lost_one_project_are_closed_too(telemetry: TelemetryStore) -> None:
     fold = fold_of(telemetry)
     store_spans(telemetry, span(NOON, n_out=5))
@@ -141,7 +154,7 @@ def test_a_minute_that_is_closed_while_it_is_folded_is_not_published(
     assert fold.run_once(LATER) == [NOON + 2 * DAY]
     assert output(telemetry) == 100
     assert output(telemetry, NOON + 2 * DAY, NOON + 3 * DAY) == 11
-    assert fold.waiting_minutes == 0
+    assert fold.waiting == 0
 
 
 def test_before_the_horizon_parts_of_minutes_are_gaps_and_whole_minutes_are_known(telemetry: TelemetryStore) -> None:
