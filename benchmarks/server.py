@@ -55,6 +55,11 @@ class Server:
                 return int(float(line.split()[1]))
         return 0
 
+    def table_bytes(self, table: str) -> int:
+        """Bytes of a table on disk, without parts that are merged away and stand there for some minutes more."""
+        told = httpx.get(f"{self.url}/api/v1/retention", timeout=60).raise_for_status().json()["bytes"]
+        return sum(int(one["bytes"]) - int(one["waste_bytes"]) for one in told if one["table"] == table)
+
     def wait_for_rows(self, table: str, rows: int) -> None:
         """Return when so many rows are in the store."""
         while self.stored_rows(table) < rows:
