@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
 
 from alerts.signals import Signal
 from checklist.context import Facts, MonitorFact, TcoFacts, UnpricedModel
@@ -12,9 +13,15 @@ from checklist.status import read_checklist
 from drift.course import MonitorState
 from drift.status import read_status
 from economics.answers import Window
+from economics.quantities import Facts as Measured
 from economics.report import Reports
 from settings import Settings
 from store.control import ControlStore
+
+_USAGE: Final = "usage."
+_STEPS: Final = 60
+_LONGEST_STEP: Final = timedelta(minutes=1)
+_Answer = TypeVar("_Answer")
 
 _CHECKED_STATES = {
     MonitorState.LEARNING: CheckedState.LEARNING,
@@ -29,7 +36,8 @@ def checklist_facts(reports: Reports, control: ControlStore, settings: Settings)
     def tco(start: datetime, end: datetime) -> TcoFacts:
         first = reports.first_seen()
         window = Window(min(max(start, first), end) if first else start, end)
-        pools = reports.pool_facts(window)
+        # Without a pool nothing is made in one: the ledger need not be asked.
+        pools = reports.pool_facts(window) if settings.pools else Measured()
         inputs = settings.checklist.tco
         baseline = None
         if inputs.baseline_provider and inputs.baseline_model:
@@ -64,19 +72,41 @@ def checklist_facts(reports: Reports, control: ControlStore, settings: Settings)
             for status in read_status(control, settings.drift.monitors)
         ]
 
-    return Facts(tco=tco, unpriced_models=unpriced_models, monitors=monitors)
+    return Facts(tco=stepwise(tco), unpriced_models=stepwise(unpriced_models), monitors=monitors)
+
+
+def stepwise(ask: Callable[[datetime, datetime], _Answer]) -> Callable[[datetime, datetime], _Answer]:
+    """`ask` of a window that slides, asked anew when it has slid by a sixtieth of its length, or by a minute.
+
+    What the ledger sums over an hour is hardly another a quarter of a minute later, and costs a query of its whole.
+    """
+    last: list[tuple[datetime, datetime, _Answer]] = []
+
+    def answer(start: datetime, end: datetime) -> _Answer:
+        if last:
+            start_before, end_before, known = last[0]
+            step = min((end - start) / _STEPS, _LONGEST_STEP)
+            if end_before - start_before == end - start and timedelta() <= end - end_before < step:
+                return known
+        last[:] = [(start, end, ask(start, end))]
+        return last[0][2]
+
+    return answer
 
 
 class Signals:
-    """Everything that alert rules can watch, read afresh at each call."""
+    """Everything that alert rules can watch, read afresh at each call; usage, which is dear, only if a rule does."""
 
     def __init__(self, reports: Reports, control: ControlStore, settings: Settings) -> None:
         self._reports = reports
         self._control = control
         self._settings = settings
+        # None of the default rules does.
+        self._usage_is_watched = any(rule.signal.startswith(_USAGE) for rule in settings.alerts.rules)
 
     def __call__(self, now: datetime) -> list[Signal]:
-        return [*self._checks(now), *self._monitors(now), *self._usage(now)]
+        usage = self._usage(now) if self._usage_is_watched else []
+        return [*self._checks(now), *self._monitors(now), *usage]
 
     def _checks(self, now: datetime) -> list[Signal]:
         return [

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -18,16 +18,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from settings import CollectorSettings
+from store.keys import DEFAULT_PROJECT
 from store.telemetry import TelemetryStore
 
 log = logging.getLogger(__name__)
 
 OTHER: Final = "__other__"
 ORIGINAL: Final = "andon.original."
-DEFAULT_PROJECT: Final = "default"
 
 _DAY_NANOS = 24 * 3600 * 10**9
 _SHOWN_CHARACTERS = 120
+_SEED = timedelta(minutes=15)
 _FEW = frozenset({"pipeline", "stage"})
 
 
@@ -130,16 +131,18 @@ class Cardinality:
         return rows
 
     def seed(self, store: TelemetryStore, now: datetime) -> None:
-        """Learn the day's values from the store, so that a restart does not begin the count anew."""
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        """Learn the values of the last 15 minutes from the store, so that a restart shuts out nobody who is there.
+
+        No more is read: a whole day of rows would hold up those who look at the store when it has just started.
+        """
         for table, guarded in GUARDED.items():
             arrays = ", ".join(
                 f"groupUniqArray({self._limit(name)})(toString({name})) AS {name}_values" for name in guarded.columns
             )
             for row in store.rows(
                 f"SELECT toString(project) AS owner, {arrays} FROM {table} "
-                f"WHERE {guarded.time} >= toDateTime64(:midnight, 9, 'UTC') GROUP BY owner",
-                midnight=midnight.strftime("%Y-%m-%d %H:%M:%S"),
+                f"WHERE {guarded.time} >= toDateTime64(:since, 9, 'UTC') GROUP BY owner",
+                since=(now - _SEED).strftime("%Y-%m-%d %H:%M:%S"),
             ):
                 for name in guarded.columns:
                     values = [value for value in row[f"{name}_values"] if value != OTHER]

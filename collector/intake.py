@@ -67,7 +67,7 @@ class Intake:
         )
         self.receiver = Receiver(self._reception, loopback_only=is_loopback(settings.collector_host))
         self.grpc_receiver = GrpcReceiver(self._reception)
-        self._scraping = Scraping(limits.scrape, self._journals["metric_points"])
+        self._scraping = Scraping(limits.scrape, self._journals["metric_points"], self._cardinality)
 
     def start(self) -> None:
         """Begin to write, with what an earlier run left."""

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from collector.bodies import Budget
+from collector.cardinality import Cardinality
 from collector.journal import Journal
 from collector.scrape.fetch import Fetch
 from collector.scrape.schedule import next_scrape, offset_of
@@ -26,12 +27,18 @@ class Scraping:
 
     Args:
         journal: of `metric_points`.
+        cardinality: folds runaway values of what is scraped; None lets everything in.
     """
 
-    def __init__(self, targets: Sequence[ScrapeTarget], journal: Journal) -> None:
+    def __init__(
+        self, targets: Sequence[ScrapeTarget], journal: Journal, cardinality: Cardinality | None = None
+    ) -> None:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="scrape-read")
         budget = Budget(max(MAX_IN_FLIGHT_BYTES, *(target.max_body_bytes for target in targets), 0))
-        self.targets = [Target(settings, Fetch(settings, budget), journal, self._readers) for settings in targets]
+        self.targets = [
+            Target(settings, Fetch(settings, budget), journal, self._readers, cardinality=cardinality)
+            for settings in targets
+        ]
         self._loop = asyncio.new_event_loop() if targets else None
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="scrape", daemon=True)

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
+from collector.cardinality import Cardinality
 from collector.journal import Journal
 from collector.rows import of_project
 from collector.scrape.answer import ScrapeError, Shown
@@ -115,6 +116,7 @@ class Target:
         journal: takes the rows.
         workers: where answers are read, which takes the processor and not the loop.
         now_nanos: UTC now.
+        cardinality: folds runaway values before rows are stored; None lets everything in.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class Target:
         journal: Journal,
         workers: Executor | None = None,
         now_nanos: Callable[[], int] = time.time_ns,
+        cardinality: Cardinality | None = None,
     ) -> None:
         self.settings = settings
         self.counts = TargetCounts()
@@ -131,6 +134,7 @@ class Target:
         self._fetch = fetch
         self._workers = workers
         self._now_nanos = now_nanos
+        self._cardinality = cardinality
         self._digest = Digest(settings)
         self._alive = self._digest.none_alive
 
@@ -211,11 +215,14 @@ class Target:
         """With the rows that no target shows: of series that have ended, and of how it went."""
         alive = self._digest.none_alive if rows is None else rows.select(self._alive.column_names)
         gone = ended(self._alive, alive)
-        parts = [synthetic(self._digest.synthetic, how, now_nanos)]
-        if rows is not None:
-            parts.append(rows)
+        parts = [] if rows is None else [rows]
         if gone.num_rows:
             parts.append(gaps(gone, now_nanos))
+        if self._cardinality is not None and parts:
+            # What is alive stays as it is shown: only what is stored is folded. How it went is always told.
+            shown = pa.concat_tables(parts)
+            parts = [self._cardinality.fold("metric_points", shown, now_nanos, DEFAULT_PROJECT)]
+        parts.append(synthetic(self._digest.synthetic, how, now_nanos))
         return _Scrape(pa.concat_tables(parts), alive, gone.num_rows)
 
     async def _store(self, scrape: _Scrape) -> None:

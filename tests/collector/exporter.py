@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from collector.bodies import Budget
+from collector.cardinality import Cardinality
 from collector.columns import METRIC_SCHEMA
 from collector.frames import Mark
 from collector.journal import Journal
@@ -106,12 +107,19 @@ class NotingJournal(Journal):
 class Scraped:
     """A target on a journal of its own, scraped by hand, one second after the other."""
 
-    def __init__(self, folder: Path, url: str, budget_bytes: int = 2**30, **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        url: str,
+        budget_bytes: int = 2**30,
+        cardinality: Cardinality | None = None,
+        **settings: Any,
+    ) -> None:
         self.settings = ScrapeTarget(name="job", url=url, **settings)
         self.journal = NotingJournal(folder)
         self.now = NOW
         fetch = Fetch(self.settings, Budget(budget_bytes))
-        self.target = Target(self.settings, fetch, self.journal, now_nanos=lambda: self.now)
+        self.target = Target(self.settings, fetch, self.journal, None, lambda: self.now, cardinality)
 
     def scrape(self) -> list[dict[str, Any]]:
         """Scrape once; the rows that came of it and are on disk."""

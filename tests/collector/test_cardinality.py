@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,9 +15,11 @@ from starlette.testclient import TestClient
 from collector.cardinality import GUARDED, ORIGINAL, OTHER, Cardinality
 from collector.columns import LOG_SCHEMA, METRIC_SCHEMA, OBSERVATION_SCHEMA, SPAN_SCHEMA
 from collector.intake import Intake
-from settings import CollectorSettings
+from settings import CollectorSettings, ScrapeTarget, Settings
 from store.telemetry import TelemetryStore
+from tests.collector.exporter import Exporter
 from tests.economics.spans import span, store_spans
+from tests.servers import wait_until
 
 DAY = 24 * 3600 * 10**9
 TODAY = 20_000 * DAY
@@ -154,13 +157,41 @@ def test_a_flood_of_values_leaves_a_bounded_memory_of_them() -> None:
     assert len(values.example or "") <= 120
 
 
-def test_after_a_restart_the_values_of_the_day_are_known_from_the_store(telemetry: TelemetryStore) -> None:
+def test_after_a_restart_the_values_of_the_last_quarter_hour_are_known_from_the_store(
+    telemetry: TelemetryStore,
+) -> None:
     now = datetime(2026, 11, 1, 18, tzinfo=UTC)
-    store_spans(telemetry, span(service="a"), span(service="b"), span(service=OTHER))
+    store_spans(
+        telemetry,
+        span(service="a", end_time=now - timedelta(minutes=14)),
+        span(service="b", end_time=now),
+        span(service="long gone", end_time=now - timedelta(minutes=16)),
+        span(service=OTHER, end_time=now),
+    )
     cardinality = guard()
     cardinality.seed(telemetry, now)
     assert cardinality.report()["spans"]["service"]["values"] == 2
-    assert folded(cardinality, "a", "b", "c", "d", at=int(now.timestamp()) * 10**9) == ["a", "b", "c", OTHER]
+    at = int(now.timestamp()) * 10**9
+    assert folded(cardinality, "a", "b", "c", "long gone", at=at) == ["a", "b", "c", OTHER]
+
+
+def test_what_a_target_shows_goes_through_the_guard_of_the_receivers(tmp_path: Path, telemetry: TelemetryStore) -> None:
+    with Exporter("a 1\nb 2\nc 3\n") as exporter:
+        limits = CollectorSettings(
+            scrape=[ScrapeTarget(name="engine", url=exporter.url, interval_seconds=0.5)], max_values_per_column=1
+        )
+        intake = Intake(Settings(data_dir=tmp_path, collector=limits), telemetry)
+        intake.start()
+        wait_until(
+            lambda: intake.health()["scrape"]["by_target"][f"engine 127.0.0.1:{exporter.port}"]["rows_total"] > 0,
+            "the target is scraped",
+        )
+        intake.stop()
+    stored = telemetry.rows(
+        "SELECT DISTINCT metric FROM metric_points WHERE metric IN ('a', 'b', 'c', :other)", other=OTHER
+    )
+    assert {row["metric"] for row in stored} == {"a", OTHER}
+    assert intake.health()["columns"]["metric_points"]["metric"]["folded_total"] >= 2
 
 
 def test_a_receiver_stores_what_the_guard_leaves(

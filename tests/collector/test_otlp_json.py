@@ -77,6 +77,26 @@ def test_an_enum_is_a_number_or_a_name(kind: Any, number: int) -> None:
     assert span_of(kind=kind).kind == number
 
 
+def test_every_enum_of_otlp_is_understood_by_its_full_name_as_by_its_number() -> None:
+    """OTLP wants numbers only; senders that print protobuf's own JSON write names."""
+    named = {"kind": "SPAN_KIND_PRODUCER", "status": {"code": "STATUS_CODE_ERROR"}}
+    assert span_of(**named) == span_of(kind=4, status={"code": 2})
+
+    def protobuf(request: type[Message], body: Any) -> bytes:
+        return protobuf_of(json.dumps(body).encode(), request)
+
+    def record(severity: Any) -> Any:
+        return {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"severityNumber": severity}]}]}]}
+
+    def counter(temporality: Any) -> Any:
+        total = {"aggregationTemporality": temporality, "dataPoints": [{"asInt": 1}]}
+        return {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "m", "sum": total}]}]}]}
+
+    logs, metrics = ExportLogsServiceRequest, ExportMetricsServiceRequest
+    assert protobuf(logs, record("SEVERITY_NUMBER_ERROR")) == protobuf(logs, record(17))
+    assert protobuf(metrics, counter("AGGREGATION_TEMPORALITY_DELTA")) == protobuf(metrics, counter(1))
+
+
 def test_a_name_that_an_enum_does_not_have_is_not_taken_for_zero() -> None:
     with pytest.raises(UndecodableError, match="kind 'SERVER' is no number, and no name of SpanKind"):
         span_of(kind="SERVER")

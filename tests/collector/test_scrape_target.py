@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from settings import SettingsError
+from collector.cardinality import ORIGINAL, OTHER, Cardinality
+from settings import CollectorSettings, SettingsError
 from tests.collector.exporter import NOW, OPENMETRICS, TEXT, Exporter, Scraped
 
 SECOND = 10**9
@@ -267,3 +268,39 @@ def test_a_file_without_certificates_is_told_at_the_start(tmp_path: Path) -> Non
     (tmp_path / "ca.pem").write_text("none")
     with pytest.raises(SettingsError, match=r"'job': ca_file = '.*ca.pem' holds no certificates in PEM"):
         Scraped(tmp_path, "https://gpu-1/metrics", ca_file=tmp_path / "ca.pem")
+
+
+def test_names_beyond_the_limit_are_folded_and_counted_and_how_it_went_is_told_all_the_same(
+    exporter: Exporter, tmp_path: Path
+) -> None:
+    guard = Cardinality(CollectorSettings(max_values_per_column=2))
+    scraped = Scraped(tmp_path, exporter.url, cardinality=guard)
+    exporter.body = 'a 1\nb 2\nreq_17{model="m"} 3\nreq_18 4\n'
+    rows = scraped.scrape()
+    synthetic = ["up", "scrape_duration_seconds", "scrape_samples_scraped"]
+    assert [row["metric"] for row in rows] == ["a", "b", OTHER, OTHER, *synthetic]
+    assert [row["attributes"] for row in rows[2:4]] == [
+        {"model": "m", f"{ORIGINAL}metric": "req_17"},
+        {f"{ORIGINAL}metric": "req_18"},
+    ]
+    assert len({row["series"] for row in rows}) == 7
+    assert guard.report()["metric_points"]["metric"] == {
+        "values": 2,
+        "limit": 2,
+        "folded_total": 2,
+        "example": "req_17",
+    }
+
+
+def test_a_folded_series_that_is_still_shown_has_not_ended_and_one_that_is_not_gets_its_gap(
+    exporter: Exporter, tmp_path: Path
+) -> None:
+    guard = Cardinality(CollectorSettings(max_values_per_column=1))
+    scraped = Scraped(tmp_path, exporter.url, cardinality=guard)
+    exporter.body = "a 1\nreq_17 3\n"
+    before = scraped.scrape()
+    assert [(row["metric"], row["flags"]) for row in scraped.scrape()[:-3]] == [("a", 0), (OTHER, 0)]
+    exporter.body = "a 1\n"
+    (gap,) = (row for row in scraped.scrape() if row["flags"])
+    assert (gap["metric"], gap["series"], gap["value"]) == (OTHER, before[1]["series"], None)
+    assert guard.report()["metric_points"]["metric"]["folded_total"] == 3
