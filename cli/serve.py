@@ -12,13 +12,13 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
-from enum import Enum
 from types import TracebackType
 from typing import Any
 
 from cli.collecting import CollectorPart
 from cli.listening import STOP_SECONDS, address_of, http_server, listen, refuse_open_receivers, refuse_public_bind
 from cli.ownership import owned
+from cli.roles import EVERYTHING, Role
 from cli.stores import refuse_embedded
 from cli.working import WorkerPart
 from dashboard.app import create_app, create_health_app
@@ -28,17 +28,6 @@ from settings import Settings
 from store.control import ControlStore
 from store.migrate import migrate
 from store.telemetry import TelemetryStore
-
-
-class Role(Enum):
-    """What a process does."""
-
-    COLLECTOR = "collector"
-    WORKER = "worker"
-    DASHBOARD = "dashboard"
-
-
-EVERYTHING = frozenset(Role)
 
 
 class Server:

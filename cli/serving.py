@@ -1,6 +1,7 @@
 """`andon serve`, and its parts as processes of their own: `andon collector`, `andon worker`, `andon dashboard`.
 
-Each runs until it is told to stop, and says first where it listens.
+Each runs until it is told to stop, and says first where it listens. The parts are loaded once the settings are right:
+help, and what is wrong with a setting, need not wait for a database engine.
 """
 
 from __future__ import annotations
@@ -13,10 +14,8 @@ import typer
 
 from cli.options import ConfigOption, DataDirOption
 from cli.output import say
-from cli.serve import EVERYTHING, Role, Server
+from cli.roles import EVERYTHING, Role
 from settings import Settings, SettingsError, load_settings
-from store.collectors import forget as forget_collector
-from store.control import ControlStore
 
 HostOption = Annotated[str | None, typer.Option(help="address to bind; loopback only [default: 127.0.0.1]")]
 PortOption = Annotated[int | None, typer.Option(help="dashboard and API; 0 picks one [default: 8300]")]
@@ -74,6 +73,8 @@ def dashboard(config: ConfigOption = None, host: HostOption = None, port: PortOp
 
 
 def _run(settings: Settings, roles: frozenset[Role]) -> None:
+    from cli.serve import Server
+
     _log_plainly()
     with Server(settings, roles) as server:
         for name, address in server.addresses.items():
@@ -84,6 +85,9 @@ def _run(settings: Settings, roles: frozenset[Role]) -> None:
 
 
 def _forget(settings: Settings, instance: str) -> None:
+    from store.collectors import forget as forget_collector
+    from store.control import ControlStore
+
     control = ControlStore(settings.resolved_control_url())
     try:
         with control.write() as session:

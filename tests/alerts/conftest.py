@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,13 +12,12 @@ from tests.alerts.receiver import Receiver, running_receiver
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ControlStore]:
+def store(request: pytest.FixtureRequest) -> Iterator[ControlStore]:
     """A migrated, empty control store."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'control.sqlite'}"
-    else:
-        url = request.getfixturevalue("postgres")
-    opened = ControlStore(url)
+        yield request.getfixturevalue("control")
+        return
+    opened = ControlStore(request.getfixturevalue("postgres"))
     upgrade(opened.engine, "control")
     yield opened
     opened.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -19,10 +18,12 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ControlStore]:
+def store(request: pytest.FixtureRequest) -> Iterator[ControlStore]:
     """A migrated control store on each dialect."""
-    url = f"sqlite:///{tmp_path / 'c.sqlite'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    opened = ControlStore(url)
+    if request.param == "sqlite":
+        yield request.getfixturevalue("control")
+        return
+    opened = ControlStore(request.getfixturevalue("postgres"))
     upgrade(opened.engine, "control")
     yield opened
     opened.close()

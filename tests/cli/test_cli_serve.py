@@ -14,6 +14,8 @@ import pytest
 from tests.collector.test_decode import VLLM
 from tests.servers import ServeProcess, wait_until
 
+pytestmark = pytest.mark.long
+
 
 def andon(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end."""

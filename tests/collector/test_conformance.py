@@ -37,6 +37,8 @@ from tests.collector.otlp_calls import (
 )
 from tests.servers import ServeProcess, query_directory, wait_until
 
+pytestmark = pytest.mark.long
+
 LIMIT = 2**20
 WAYS = (PROTOBUF, JSON, "grpc")
 COMBINATIONS = [(way, packing) for way in (PROTOBUF, JSON) for packing in ("", "gzip", "zstd")]

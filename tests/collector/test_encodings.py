@@ -90,8 +90,8 @@ def wide_zstd() -> bytes:
 @pytest.mark.parametrize(
     ("name", "body", "http_status", "says"),
     [
-        ("gzip", gzip.compress(b"\0" * (LIMIT + 1)), 413, "max_body_bytes"),
-        ("gzip", gzip.compress(b"abc" * 50)[:-9], 400, "cut short"),
+        ("gzip", gzip.compress(b"\0" * (LIMIT + 1), mtime=0), 413, "max_body_bytes"),
+        ("gzip", gzip.compress(b"abc" * 50, mtime=0)[:-9], 400, "cut short"),
         ("gzip", b"not gzip", 400, "not valid gzip"),
         ("zstd", zstd.compress(b"\0" * (LIMIT + 1)), 413, "max_body_bytes"),
         ("zstd", zstd.compress(b"abc" * 50)[:-3], 400, "cut short"),

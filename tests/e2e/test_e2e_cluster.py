@@ -24,6 +24,8 @@ from tests.clickhouse import CLUSTER, running_clickhouse
 from tests.processes import Part
 from tests.servers import wait_until
 
+pytestmark = pytest.mark.long
+
 BATCH = 20
 FOLD = 'andon_background_leading{task="fold"}'
 _ATTRIBUTES = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "andon.pipeline": "rag"}

@@ -23,6 +23,8 @@ from playwright.sync_api import Browser
 
 from tests.servers import ServeProcess, wait_until
 
+pytestmark = pytest.mark.long
+
 OUTPUT = Path(__file__).parent.parent / "output"
 WEBHOOK = re.compile(r"^webhook: (alert\.\w+) (\S+) (\S+) .*\(signature ok\)$")
 

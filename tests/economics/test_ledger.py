@@ -16,6 +16,8 @@ from store.lease import LeaseLostError
 from store.telemetry import TelemetryStore
 from tests.economics.spans import NOON, SERVER, span, store_spans
 
+pytestmark = pytest.mark.long
+
 BANDS = (200_000,)
 MINUTE = timedelta(minutes=1)
 FROM, TO = NOON - 5 * MINUTE, NOON + 5 * MINUTE

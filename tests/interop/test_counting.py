@@ -11,6 +11,8 @@ from tests.interop.families import FAMILIES, run_family
 from tests.interop.openai_server import CHAT, EMBEDDING, STREAM
 from tests.servers import ServeProcess, wait_until
 
+pytestmark = pytest.mark.long
+
 COUNTED = ("calls", "calls_without_usage", "input_tokens", "output_tokens")
 
 

@@ -14,6 +14,8 @@ from tests.interop.environments import interpreter
 from tests.interop.families import ACTIVATED, FAMILIES, arrived, of_the_family, run_family
 from tests.sdk.conftest import LoopbackCollector
 
+pytestmark = pytest.mark.long
+
 ORDERS = ("andon", "family")
 
 

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.interop.gateway import Gateway, free_ports
 from tests.interop.sending import Sender, records
 from tests.servers import ServeProcess, query_directory, wait_until
+
+pytestmark = pytest.mark.long
 
 OUTAGE_SECONDS = 120.0
 PAD = "x" * (1 << 17)

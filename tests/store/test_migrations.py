@@ -9,12 +9,27 @@ from store.control import ControlStore
 from store.errors import NewerDataError
 from store.migrate import current_revision, head_revision, upgrade
 from store.telemetry import TelemetryStore
+from tests.migrated import run_all, statements_of
 
 
-def test_an_empty_telemetry_store_gets_every_table(telemetry: TelemetryStore) -> None:
-    names = {row["name"] for row in telemetry.rows("SELECT name FROM system.tables WHERE database = currentDatabase()")}
+def test_an_empty_telemetry_store_gets_every_table(empty_telemetry: TelemetryStore) -> None:
+    upgrade(empty_telemetry.engine, "telemetry")
+    tables = empty_telemetry.rows("SELECT name FROM system.tables WHERE database = currentDatabase()")
+    names = {row["name"] for row in tables}
     assert {"spans", "observations", "usage_1m", "folded_minutes", "metric_points", "logs"} <= names
     assert {"engine_1m", "folded_engine_minutes"} <= names
+
+
+def test_the_telemetry_stores_of_all_tests_are_what_the_migrations_make(empty_telemetry: TelemetryStore) -> None:
+    upgrade(empty_telemetry.engine, "telemetry")
+    statements = statements_of(empty_telemetry)
+    assert len(statements) > 9
+    for table in empty_telemetry.rows("SELECT name FROM system.tables WHERE database = currentDatabase()"):
+        empty_telemetry.execute(f"DROP TABLE {table['name']} SYNC")
+    run_all(empty_telemetry, statements)
+    assert statements_of(empty_telemetry) == statements
+    with empty_telemetry.engine.connect() as connection:
+        assert current_revision(connection, "telemetry") == head_revision("telemetry")
 
 
 @pytest.mark.parametrize("kind", ["telemetry", "control"])

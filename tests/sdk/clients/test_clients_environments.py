@@ -10,6 +10,8 @@ import pytest
 
 from tests.peers import missing
 
+pytestmark = pytest.mark.long
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 
@@ -19,7 +21,8 @@ def test_usage_is_read_off_the_clients_own_types(name: str) -> None:
     python = HERE / name / ".venv" / "bin" / "python"
     if not python.exists():
         missing(f"the clients of {name}", f"uv sync --project {(HERE / name).relative_to(ROOT)}")
-    command = [python, "-m", "pytest", "-q", "-W", "ignore", "-p", "no:cacheprovider"]
+    # Those environments have no pytest-xdist, which the options of pyproject.toml ask for.
+    command = [python, "-m", "pytest", "-o", "addopts=", "-q", "-W", "ignore", "-p", "no:cacheprovider"]
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "VIRTUAL_ENV"))}
     done = subprocess.run(
         [*command, "--confcutdir", HERE.parent, HERE / name],
