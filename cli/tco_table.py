@@ -54,7 +54,7 @@ def _demand(demand: DemandAnswer) -> Iterator[str]:
         window = ""
     yield f"demand     {demand.source}{model}: {plain(demand.hours)} whole hours{window}"
     if demand.unknown_hours:
-        yield f"           nothing is known of {demand.unknown_hours} more hours: they are left out"
+        yield f"           Andon did not watch all of {demand.unknown_hours} more hours: they are left out"
     output, prompts = (count(each) for each in (demand.output_tokens_per_month, demand.input_tokens_per_month))
     yield f"           {output} output and {prompts} input tokens a month"
     if demand.calls_without_usage:

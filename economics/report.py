@@ -185,25 +185,26 @@ class Reports:
         return "; ".join(parts)
 
     def _watched(self, buckets: Sequence[Window], horizon: datetime) -> set[datetime]:
-        """Buckets about which something is known: a minute of theirs is published, or holds spans not yet folded.
-
-        Before the horizon there are whole minutes and nothing else.
-        """
-        rows = self._store.rows(
-            "SELECT DISTINCT minute FROM folded_minutes WHERE minute >= toDateTime64(:start, 6, 'UTC') - 60 "
-            "AND minute < toDateTime64(:end, 6, 'UTC') "
-            "UNION DISTINCT SELECT DISTINCT toStartOfMinute(end_time) AS minute FROM spans "
-            "WHERE end_time >= toDateTime64(:start, 9, 'UTC') - 60 AND end_time < toDateTime64(:end, 9, 'UTC')",
-            start=sql_time(buckets[0].start),
-            end=sql_time(buckets[-1].end),
-        )
-        minutes = {int(row["minute"].timestamp()) // 60 for row in rows}
+        """Buckets of which a minute is known. Before the horizon there are whole minutes and nothing else."""
+        minutes = self.known_minutes(Window(buckets[0].start, buckets[-1].end))
         return {
             bucket.start
             for bucket in buckets
             if not minutes.isdisjoint(range(*_minute_numbers(bucket)))
             and (bucket.start >= horizon or bucket == in_whole_minutes(bucket, horizon))
         }
+
+    def known_minutes(self, window: Window) -> set[int]:
+        """Minutes since the epoch about which something is known: published, or with spans that are not yet folded."""
+        rows = self._store.rows(
+            "SELECT DISTINCT minute FROM folded_minutes WHERE minute >= toDateTime64(:start, 6, 'UTC') - 60 "
+            "AND minute < toDateTime64(:end, 6, 'UTC') "
+            "UNION DISTINCT SELECT DISTINCT toStartOfMinute(end_time) AS minute FROM spans "
+            "WHERE end_time >= toDateTime64(:start, 9, 'UTC') - 60 AND end_time < toDateTime64(:end, 9, 'UTC')",
+            start=sql_time(window.start),
+            end=sql_time(window.end),
+        )
+        return {int(row["minute"].timestamp()) // 60 for row in rows}
 
 
 def quantify(facts: Facts, seconds: float, known_cost: bool = True) -> Quantities:

@@ -28,7 +28,7 @@ class DemandAnswer:
     """What was asked for, as it was measured or written: before `demand.scale` and growth.
 
     Attributes:
-        coverage: share of the window's hours of which something is known.
+        coverage: share of the window's hours that are known: Andon watched for nine tenths of their minutes.
         base_tokens: output tokens of the quietest hour, 95 % of the hours asked for more: the base load.
     """
 

@@ -1,11 +1,14 @@
-"""The measured demand: tokens of each whole hour, from the ledger. An hour of which nothing is known is not idle."""
+"""The measured demand: tokens of each whole hour, from the ledger. An hour that is hardly known is not idle.
+
+An hour counts when nine tenths of its minutes are known: Andon watched, and no collector holds rows back.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from economics.answers import Window
@@ -19,6 +22,8 @@ from settings import Pool
 from store.telemetry import TelemetryStore
 
 HOUR = timedelta(hours=1)
+MINUTES = 60
+KNOWN_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -44,14 +49,22 @@ def measure(
     window = _whole_hours(reports.first_seen(), terms.days, now)
     if window is None:
         return Measured(Demand("measured", terms.model or "", ()))
-    (series,) = reports.throughput(window, HOUR)
-    known = {point.time for point in series.points if point.calls is not None}
+    known = known_hours(reports.known_minutes(window), window)
     usages = [
         usage
         for usage in read_usage(store, window.start, window.end, input_bands(), int(HOUR.total_seconds()))
         if usage.bucket in known and (terms.project is None or usage.project == terms.project)
     ]
     return sort_out(usages, pools, window, known, terms.model)
+
+
+def known_hours(minutes: set[int], window: Window) -> set[datetime]:
+    """Starts of the hours of which nearly all `minutes` (since the epoch) are known."""
+    found: dict[int, int] = defaultdict(int)
+    for minute in minutes:
+        found[minute // MINUTES] += 1
+    hours = range(int(window.start.timestamp()) // 3600, int(window.end.timestamp()) // 3600)
+    return {datetime.fromtimestamp(hour * 3600, UTC) for hour in hours if found[hour] >= KNOWN_SHARE * MINUTES}
 
 
 def sort_out(

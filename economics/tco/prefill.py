@@ -46,10 +46,10 @@ def prefill(
 def _api(measured: Measured, tco: TcoSettings, origins: dict[str, Origin]) -> dict[str, Any]:
     if tco.baseline_provider and tco.baseline_model:
         provider, model = tco.baseline_provider, tco.baseline_model
-        origins["api.price"] = CHECKLIST
+        origins["api.provider"] = CHECKLIST
     elif measured.provider:
         provider, model = measured.provider, measured.demand.model
-        origins["api.price"] = SEEN
+        origins["api.provider"] = SEEN
     else:
         return {}
     return {"api": ApiTerms(provider=provider, model=model, service=Delivered(model=model))}

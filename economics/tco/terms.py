@@ -105,8 +105,8 @@ def _take_api(account: Account) -> ApiPlan | None:
         account.plain("api.usd_per_mtok_input", api.usd_per_mtok_input, "USD/Mtok")
         account.plain("api.usd_per_mtok_output", api.usd_per_mtok_output, "USD/Mtok")
     else:
-        origin = Origin(f"API list price ({prices.VERSION})", "", "high")
-        account.assume("api.price", f"{api.provider} {api.model}", "", origin)
+        account.plain("api.provider", f"{api.provider} {api.model}", "")
+        account.assume("api.price", f"list price of {api.model}", "", Origin(prices.VERSION, "", "high"))
     account.given("api.price_scale", api.price_scale, "1")
     account.plain("api.price_change_per_year", api.price_change_per_year, "1")
     tariff = account.tariff("api", api.egress, api.egress_usd_per_gb, None, "prompts on their way to the API")
