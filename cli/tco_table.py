@@ -86,7 +86,7 @@ def _options(found: TcoAnswer) -> Iterator[str]:
     for option in found.options:
         if option.name == "hybrid":
             shares = ", ".join(f"{100 * share:.1f} % {who}" for who, share in option.shares.items())
-            yield f"hybrid: {option.owned_replicas} replicas of one's own; tokens: {shares}"
+            yield f"hybrid: owned replicas: {option.owned_replicas}; tokens: {shares}"
         if option.left_out:
             yield f"{option.name}: {'; '.join(option.left_out)}"
 
