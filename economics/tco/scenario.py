@@ -49,7 +49,9 @@ class Level(_Part):
     output_tokens: int = Field(ge=0, description="output tokens in each of these hours, reasoning included")
     input_tokens: int = Field(0, ge=0, description="input tokens in each hour, those read from a cache included")
     cached_input_tokens: int = Field(0, ge=0, description="of the input: read from a cache")
-    calls: int | None = Field(None, ge=1, description="calls in each hour; decides the price tier and a price per call")
+    calls: int | None = Field(
+        None, ge=1, description="calls in each hour: they decide the price tier; left out: the lowest"
+    )
 
     @model_validator(mode="after")
     def _cached_is_a_part(self) -> Level:
@@ -64,7 +66,7 @@ class DemandTerms(_Part):
     """How many tokens are wanted, hour by hour."""
 
     days: int = Field(30, ge=1, le=730, description="measured demand: whole hours of the last so many days")
-    model: str | None = Field(None, description="measured demand of this model [default: the one with most output]")
+    model: str | None = Field(None, description="measured demand of this model; left out: of the one with most output")
     project: str | None = Field(None, description="measured demand of this project alone")
     levels: tuple[Level, ...] = Field(
         (), max_length=17_568, description="a histogram of hours, not the measured demand"
@@ -110,7 +112,9 @@ class ApiTerms(_Part):
     provider: str | None = Field(None, description="provider, as in gen_ai.provider.name: for its list price")
     model: str | None = Field(None, description="model of the list price")
     usd_per_mtok_input: Decimal | None = Field(None, ge=0, description="own price, USD per million input tokens")
-    usd_per_mtok_cached_input: Decimal | None = Field(None, ge=0, description="own price of cached input [as input]")
+    usd_per_mtok_cached_input: Decimal | None = Field(
+        None, ge=0, description="own price of cached input; left out: as input"
+    )
     usd_per_mtok_output: Decimal | None = Field(None, ge=0, description="own price, USD per million output tokens")
     price_scale: NotNegative = Field(Spread.sure(1), description="factor on all prices: 0.8 is a fifth off")
     price_change_per_year: Growth = Field(Decimal(0), description="-0.5: half as dear each year")
@@ -142,7 +146,9 @@ class RentedTerms(_Machines):
 
     provider: str | None = Field(None, description="provider, for its list price")
     kind: str = Field("on_demand", description="kind of list price: on_demand, spot, capacity_block, rental_3y")
-    usd_per_gpu_hour: Positive | None = Field(None, description="own price, USD for one accelerator and hour")
+    usd_per_gpu_hour: Positive | None = Field(
+        None, description="own price, USD for one accelerator and hour; left out: list price of provider and kind"
+    )
     price_change_per_year: Growth = Field(Decimal(0), description="-0.2: a fifth cheaper each year")
     scaling: Literal["hourly", "fixed"] = Field(
         "hourly", description="hourly: each hour bills the replicas it needs; fixed: the peak's replicas, always"
@@ -155,12 +161,17 @@ class OwnedTerms(_Machines):
     """Accelerators of one's own."""
 
     usd_per_gpu_hour: Positive | None = Field(
-        None, description="own figure, everything included; without it the formula computes one"
+        None, description="own figure, everything included; left out: by the formula"
     )
-    purchase_usd: Positive | None = Field(None, description="price of one bare accelerator")
+    purchase_usd: Positive | None = Field(None, description="price of one bare accelerator; left out: of the facts")
     system_markup: AtLeastOne | None = Field(None, description="factor for server, network, storage and racks")
-    kw: Positive | None = Field(None, description="average draw of one while it serves, with its share of the host")
-    kw_provisioned: Decimal | None = Field(None, gt=0, description="power that is provisioned for one")
+    kw: Positive | None = Field(
+        None,
+        description="average draw of one while it serves, with its share of the host; left out: kw_provisioned / pue",
+    )
+    kw_provisioned: Decimal | None = Field(
+        None, gt=0, description="utility power that is provisioned for one; left out: of the facts"
+    )
     idle_power_share: Share = Field(Spread.sure(0), description="draw while idle, as a share of kw")
     hosting_usd_per_kw_month: NotNegative | None = Field(None, description="rent of a place, per provisioned kW")
     maintenance_share: Share | None = Field(None, description="of the purchase, each year")
@@ -184,8 +195,12 @@ class NetworkTerms(_Part):
     """Bytes of tokens on their way."""
 
     transport: Literal["sse", "unary"] = Field("sse", description="answers streamed token by token, or in one piece")
-    bytes_per_output_token: NotNegative | None = Field(None, description="own measurement")
-    bytes_per_input_token: NotNegative | None = Field(None, description="of prompts sent to an API; else left out")
+    bytes_per_output_token: NotNegative | None = Field(
+        None, description="own measurement; left out: 217 for sse, 6.6 for unary"
+    )
+    bytes_per_input_token: NotNegative | None = Field(
+        None, description="of prompts that go to an API; left out: their egress is not in the cost"
+    )
 
 
 class FinanceTerms(_Part):
