@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from economics.tco.case import Assumption, Missing, ScenarioError
 from economics.tco.egress import Tariff
-from economics.tco.facts import STALE_DAYS, FactBook, FactError, Origin
+from economics.tco.facts import FactBook, FactError
+from economics.tco.origin import STALE_DAYS, Origin
 from economics.tco.scenario import OptionName, Scenario
 from economics.tco.spread import Spread
 
@@ -84,7 +85,7 @@ class Account:
             tariff = self.facts.tariff(name)
         except FactError as error:
             raise ScenarioError(f"{option}.egress", name, f"{error}; or set {option}.egress_usd_per_gb") from None
-        if isinstance(tariff.origin, Origin):
+        if tariff.origin is not None:
             text = ", ".join(f"{tier.usd_per_gb} from {tier.from_gb} GB" for tier in tariff.tiers)
             self.assume(f"{option}.egress", f"{tariff.name}: {text}", "USD/GB", tariff.origin)
         return tariff

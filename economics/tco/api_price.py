@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 from economics import prices
-from economics.ledger import Usage
 from economics.tco.demand import Hours
 from economics.tco.scenario import ApiTerms
 
@@ -21,7 +19,7 @@ def api_usd(level: Hours, api: ApiTerms, at: datetime) -> Decimal | None:
         card = own_card(api) or prices.rate_card(api.provider or "", api.model or "", usage.input_band, at)
         if card is None:
             return None
-        total += card.usd(_priceable(usage))
+        total += card.usd(usage)
     return total
 
 
@@ -39,8 +37,3 @@ def own_card(api: ApiTerms) -> prices.RateCard | None:
         output_token=api.usd_per_mtok_output / MILLION,
         reasoning_token=Decimal(0),
     )
-
-
-def _priceable(usage: Usage) -> Usage:
-    # What one's own engine writes to its prefix cache is no purchase at an API.
-    return replace(usage, cache_write_tokens=0)

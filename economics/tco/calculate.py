@@ -18,11 +18,12 @@ from economics.tco.cashflow import Returns, judge_flows
 from economics.tco.compare import OptionCost, UnknownPriceError, YearCost, api_option, rented_option
 from economics.tco.demand import Demand
 from economics.tco.demand_answer import describe
-from economics.tco.facts import FactBook, Origin
+from economics.tco.facts import FactBook
 from economics.tco.hybrid import base_load
 from economics.tco.mixture import hybrid_option, owned_option
+from economics.tco.origin import Origin
 from economics.tco.ownership import MONTHS_PER_YEAR
-from economics.tco.scenario import Scenario
+from economics.tco.scenario import ApiTerms, Scenario
 from economics.tco.service import Refusal, refusals
 from economics.tco.simulate import Simulated, simulate
 from economics.tco.terms import resolve
@@ -111,7 +112,12 @@ def _only(case: Case, names: list[str]) -> Case:
 def _refusals(name: str, case: Case) -> tuple[Refusal, ...]:
     sides = {"api": case.scenario.api, "rented": case.scenario.rented, "owned": case.scenario.owned}
     side = sides[name]
-    return () if side is None else refusals(name, case.scenario.service, side.service)
+    if side is None:
+        return ()
+    delivered = side.service
+    if delivered.model is None and isinstance(side, ApiTerms):
+        delivered = delivered.model_copy(update={"model": side.model})
+    return refusals(name, case.scenario.service, delivered)
 
 
 def _equal(refused: Mapping[str, tuple[Refusal, ...]]) -> set[str]:

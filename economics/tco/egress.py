@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import numpy as np
 
+from economics.tco.origin import Origin
 from economics.tco.spread import Floats
 
 BYTES_PER_GB = Decimal(10**9)
@@ -26,11 +27,11 @@ class Tier:
 
 @dataclass(frozen=True)
 class Tariff:
-    """Tiers without holes, rising from 0. `origin` is a `facts.Origin`, or None for a price of the user's own."""
+    """Tiers without holes, rising from 0. `origin` None: a price of the user's own."""
 
     name: str
     tiers: tuple[Tier, ...]
-    origin: object = None
+    origin: Origin | None = None
 
     @classmethod
     def flat(cls, name: str, usd_per_gb: Decimal) -> Tariff:

@@ -8,38 +8,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from economics.tco.egress import Tariff, Tier
+from economics.tco.origin import Origin
 from economics.tco.spread import Spread
-
-STALE_DAYS = 90
 
 
 class FactError(ValueError):
     """A fact that is not known by that name; the message names it and those that are."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a value comes from. `as_of` is as precise as its source: a day, a month or a year; "" when undated."""
-
-    source: str
-    as_of: str
-    confidence: str
-    note: str = ""
-
-    def age_days(self, now: datetime) -> int | None:
-        """Days since `as_of`, counted from the first day of a month or year; None when undated."""
-        parts = self.as_of.split("-")
-        if not all(part.isdecimal() for part in parts[:3]) or not parts[0]:
-            return None
-        year, month, day = (*(int(part) for part in parts[:3]), 1, 1)[:3]
-        return (now.date() - date(year, month, day)).days
 
 
 @dataclass(frozen=True)
@@ -113,6 +93,13 @@ class FactBook:
             if wanted in (each.name.lower(), *(alias.lower() for alias in each.aliases)):
                 return each
         raise FactError(_unknown("accelerator", name, (each.aliases[0] for each in self.accelerators)))
+
+    def same_accelerator(self, one: str, other: str) -> bool:
+        """Whether two names mean one accelerator; names that are not known only when they are alike."""
+        try:
+            return self.accelerator(one) is self.accelerator(other)
+        except FactError:
+            return one.lower() == other.lower()
 
     def rent(self, accelerator: str, provider: str, kind: str) -> Rent:
         """The first price of that kind.

@@ -54,7 +54,8 @@ def _rows(model: type[BaseModel] | None, fields: list[tuple[str, FieldInfo]]) ->
     yield "| field | left out | meaning |"
     yield "|---|---|---|"
     for name, field in fields:
-        yield f"| `{name}` | {_default(name, field)} | {field.description} |"
+        ranged = "; may be a range" if Spread in (field.annotation, *get_args(field.annotation)) else ""
+        yield f"| `{name}` | {_default(name, field)} | {field.description}{ranged} |"
 
 
 def _inner(field: FieldInfo) -> type[BaseModel] | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -84,7 +84,9 @@ def sort_out(
     of_hour: dict[datetime, list[Usage]] = {start: [] for start in sorted(known)}
     for row in rows:
         if row.model == chosen and row.bucket is not None:
-            of_hour[row.bucket].append(row)
+            # What one's own engine writes to its prefix cache is no purchase at an API.
+            own = pool_of(row, pools) is not None
+            of_hour[row.bucket].append(replace(row, cache_write_tokens=0) if own else row)
     busiest, pool = _pools(rows, pools, chosen)
     demand = Demand(
         source="measured",

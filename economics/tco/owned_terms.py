@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from economics.tco.account import Account
 from economics.tco.case import OwnedPlan, ScenarioError
-from economics.tco.facts import FactError, Origin
+from economics.tco.facts import FactError
+from economics.tco.origin import Origin
 from economics.tco.scenario import OwnedTerms
 from economics.tco.service import good_share
 from economics.tco.spread import Spread
@@ -42,7 +43,7 @@ def _as_rented(account: Account, owned: OwnedTerms) -> bool:
     rented = account.scenario.rented
     if rented is None or rented.output_tokens_per_second is None or not owned.accelerator:
         return False
-    return (rented.accelerator or "").lower() == owned.accelerator.lower()
+    return account.facts.same_accelerator(rented.accelerator or "", owned.accelerator)
 
 
 def _formula_of(account: Account, owned: OwnedTerms) -> tuple[bool, Decimal]:
@@ -72,12 +73,13 @@ def _purchase_of(account: Account, owned: OwnedTerms) -> bool:
     if owned.purchase_usd is not None:
         account.given("owned.purchase_usd", owned.purchase_usd, "USD")
         return True
+    found, why = None, ""
     try:
         found = account.facts.accelerator(owned.accelerator) if owned.accelerator else None
     except FactError as error:
-        raise ScenarioError("owned.accelerator", owned.accelerator, f"{error}; or set owned.purchase_usd") from None
+        why = f"; {error}"
     if found is None or found.purchase_usd is None or found.purchase_origin is None:
-        account.miss("owned", "the price of an accelerator", "set owned.purchase_usd", blocks=True)
+        account.miss("owned", "the price of an accelerator", f"set owned.purchase_usd{why}", blocks=True)
         return False
     account.given("owned.purchase_usd", found.purchase_usd, "USD", found.purchase_origin)
     return True

@@ -129,7 +129,9 @@ class ApiTerms(_Part):
         return self
 
 
-class _Machines(_Part):
+class MachineTerms(_Part):
+    """What rented and owned accelerators have in common."""
+
     accelerator: str | None = Field(None, description="accelerator, such as H100")
     output_tokens_per_second: Positive | None = Field(
         None,
@@ -141,7 +143,7 @@ class _Machines(_Part):
     service: Delivered = Delivered()
 
 
-class RentedTerms(_Machines):
+class RentedTerms(MachineTerms):
     """Accelerators rented by the hour."""
 
     provider: str | None = Field(None, description="provider, for its list price")
@@ -157,7 +159,7 @@ class RentedTerms(_Machines):
     storage_usd_per_month: Decimal = Field(Decimal(0), ge=0, description="disks and images")
 
 
-class OwnedTerms(_Machines):
+class OwnedTerms(MachineTerms):
     """Accelerators of one's own."""
 
     usd_per_gpu_hour: Positive | None = Field(

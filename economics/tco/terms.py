@@ -17,7 +17,8 @@ from economics.tco.account import Account
 from economics.tco.api_price import api_usd, own_card
 from economics.tco.case import ApiPlan, Case, Point, RentedPlan, ScenarioError
 from economics.tco.demand import Demand
-from economics.tco.facts import FactBook, FactError, Origin
+from economics.tco.facts import FactBook, FactError
+from economics.tco.origin import Origin
 from economics.tco.owned_terms import take_owned
 from economics.tco.ownership import HOURS_PER_YEAR
 from economics.tco.scenario import RentedTerms, Scenario

@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from economics.tco.case import ScenarioError
-from economics.tco.facts import FactError, Origin, fact_book
+from economics.tco.facts import FactError, fact_book
+from economics.tco.origin import Origin
 from tests.economics.tco.cases import answer, case, option
 
 FACTS = fact_book()
@@ -20,7 +21,7 @@ def test_every_fact_has_a_source_and_a_confidence() -> None:
     origins += [each.provisioned_origin for each in FACTS.accelerators if each.provisioned_origin]
     origins += [each.origin for each in (*FACTS.power, *FACTS.defaults.values())]
     origins += [origin for _, origin in FACTS.bytes_per_output_token.values()]
-    origins += [each.origin for each in FACTS.egress.values() if isinstance(each.origin, Origin)]
+    origins += [each.origin for each in FACTS.egress.values() if each.origin is not None]
     assert len(origins) > 120
     assert all(each.source and each.confidence in ("high", "medium", "low", "assumption") for each in origins)
 
@@ -118,6 +119,12 @@ def test_a_part_of_a_cost_that_is_unknown_is_named_not_zero(
     assert [each.blocks for each in found.missing if each.what == part] == [False]
 
 
+def test_hardware_that_nobody_has_heard_of_needs_a_price_of_its_own() -> None:
+    (missing,) = (each for each in answer(owned__purchase_usd=None, owned__accelerator="Z1").missing if each.blocks)
+    assert missing.fix.startswith("set owned.purchase_usd; no accelerator 'Z1' is known; there are: H100, ")
+    assert option(answer(owned__accelerator="Z1"), "owned").gpus == 2
+
+
 def test_egress_beyond_the_known_tiers_blocks_the_option() -> None:
     found = answer(rented__egress_usd_per_gb=None, rented__egress="GCP standard", network__bytes_per_output_token=5000)
     assert "rented" not in {each.name for each in found.options}
@@ -153,7 +160,6 @@ def test_an_hour_of_ones_own_may_be_given_and_then_nothing_is_bought() -> None:
             {"rented__usd_per_gpu_hour": None, "rented__provider": "Nobody", "rented__accelerator": "H100"},
             "rented.provider",
         ),
-        ({"owned__purchase_usd": None, "owned__accelerator": "Z1"}, "owned.accelerator"),
         ({"rented__egress_usd_per_gb": None, "rented__egress": "Nobody"}, "rented.egress"),
         ({"power__region": "industry average facility", "power__usd_per_kwh": None}, "power.region"),
         ({"power__facility": "US Iowa, industrial", "power__pue": None}, "power.facility"),

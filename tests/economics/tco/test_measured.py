@@ -168,7 +168,7 @@ def test_an_owned_pool_keeps_its_own_price_of_an_hour(telemetry: TelemetryStore)
     assert option(found, "owned").usd_per_month == 2 * 2 * 730
 
 
-def test_what_a_scenario_writes_is_not_filled_over(telemetry: TelemetryStore) -> None:
+def test_what_a_scenario_writes_stands(telemetry: TelemetryStore) -> None:
     store_spans(telemetry, *[span(at(hour), n_out=7200, **LLAMA) for hour in range(5)])
     watch(telemetry, at(0))
     mine = {"usd_per_gpu_hour": 9, "output_tokens_per_second": 2, "service": {**SERVICE, "model": "llama"}}
@@ -176,3 +176,29 @@ def test_what_a_scenario_writes_is_not_filled_over(telemetry: TelemetryStore) ->
     assert option(found, "rented").usd_per_month == 9 * 730
     assert "owned" not in {each.name for each in found.options}
     assert any("required is mine" in each.reason for each in found.refusals)
+
+
+def test_a_part_that_a_scenario_begins_is_filled_with_what_was_measured(telemetry: TelemetryStore) -> None:
+    # 14 400 tokens an hour by two: 2 tok/s each. The pool's price stands, or the list price of the provider it names.
+    store_spans(telemetry, *[span(at(hour), n_out=14_400, **LLAMA) for hour in range(5)])
+    watch(telemetry, at(0))
+    settings = Settings(pools=(POOL,))
+    service = {**SERVICE, "model": None, "good_share": 1}
+    found = ask(telemetry, settings, service={**SERVICE, "model": None}, rented={"service": service})
+    assert (option(found, "rented").compared, option(found, "rented").usd_per_month) == (True, 2 * 2 * 730)
+    listed = ask(telemetry, settings, rented={"accelerator": "h100-sxm", "provider": "Lambda"})
+    assert option(listed, "rented").usd_per_month == 2 * Decimal("3.99") * 730
+    other = ask(telemetry, settings, rented={"accelerator": "B200", "provider": "Lambda"})
+    assert any(each.option == "rented" and "tokens per second" in each.what for each in other.missing)
+
+
+def test_what_an_own_engine_writes_to_its_cache_is_no_purchase_at_an_api(telemetry: TelemetryStore) -> None:
+    written = {"n_in": 1_000_000, "n_out": 1, "cache_write_tokens": 1_000_000}
+    claude = {"provider": "anthropic", "request_model": "claude-sonnet-4-5"}
+    store_spans(telemetry, *[span(at(hour), **written, **claude) for hour in range(5)])
+    watch(telemetry, at(0))
+    bought = option(ask(telemetry, Settings()), "api").usd_per_month
+    served = POOL.model_copy(update={"serves": Serves(models=("claude-sonnet-4-5",))})
+    tco = TcoSettings(baseline_provider="anthropic", baseline_model="claude-sonnet-4-5")
+    own = option(ask(telemetry, Settings(pools=(served,), checklist=ChecklistSettings(tco=tco))), "api").usd_per_month
+    assert bought == pytest.approx(own * Decimal("1.25"), rel=Decimal("1e-4"))

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from cli.tco_table import render
 from economics.tco.ask import answer_written
-from economics.tco.facts import STALE_DAYS, fact_book
+from economics.tco.facts import fact_book
 from economics.tco.fields import tables
 from economics.tco.load import example, parse_scenario
 from economics.tco.measured import KNOWN_SHARE
+from economics.tco.origin import STALE_DAYS
 from economics.tco.simulate import MOST_COLUMNS
 from economics.tco.verdict import Verdict
 
@@ -22,13 +23,18 @@ NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 
 def test_the_example_says_what_the_page_says() -> None:
-    (written,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+    written = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)[-1]
     (printed,) = re.findall(r"```text\n(.*?)```", TEXT, re.DOTALL)
     found = list(render(answer_written(parse_scenario(written), NOW), assumptions=False))
     # Versions of price lists come and go.
     assert [line for line in found if not line.startswith("prices")] == [
         line for line in printed.rstrip("\n").split("\n") if not line.startswith("prices")
     ]
+
+
+def test_the_part_to_add_to_measured_demand_is_a_scenario() -> None:
+    first = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)[0]
+    assert parse_scenario(first).service.model == "llama-3.3-70b"
 
 
 def test_the_fields_are_those_of_a_scenario() -> None:
