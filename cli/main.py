@@ -98,6 +98,17 @@ COMMANDS = {
             "andon retention --apply --json",
         ),
     ),
+    "tco": Command(
+        "cli.tco",
+        "tco",
+        "Compare API, rented, owned and hybrid costs of the measured demand.",
+        (
+            "andon tco",
+            "andon tco --days 7 --json",
+            "andon tco --example > scenario.toml",
+            "andon tco --scenario scenario.toml --seed 7",
+        ),
+    ),
     "agent": Command(
         "cli.agent",
         "agent",

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from dashboard import api, engines_api, health, page, retention
+from dashboard import api, engines_api, health, page, retention, tco_api
 from dashboard.board import Board
 from dashboard.parameters import ParameterError
 
@@ -53,6 +53,7 @@ def create_app(board: Board) -> FastAPI:
     app.include_router(api.router)
     app.include_router(retention.router)
     app.include_router(engines_api.router)
+    app.include_router(tco_api.router)
     app.include_router(health.router)
     app.include_router(page.router)
     app.mount("/static", StaticFiles(directory=Path(str(files("dashboard").joinpath("static")))), name="static")

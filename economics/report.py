@@ -16,7 +16,7 @@ from economics.costing import Basis, Costed, Costs, grouped, total
 from economics.grains import MINUTES, SLICES
 from economics.horizon import first_known, in_whole_minutes
 from economics.latency import Latency, read_latency
-from economics.ledger import read_folded, sql_time
+from economics.ledger import read_folded, read_folded_grain, sql_time
 from economics.pools import capacity_usd, usd_per_hour
 from economics.quantities import Facts
 from settings import Pool
@@ -188,28 +188,34 @@ class Reports:
             parts.append(f"API list prices ({prices.VERSION})")
         return "; ".join(parts)
 
-    def _watched(self, buckets: Sequence[Window], horizon: datetime) -> set[datetime]:
-        """Buckets about which something is known: a minute of theirs is published, or holds spans not yet folded.
+    def known_minutes(self, window: Window) -> set[int]:
+        """Minutes since the epoch about which something is known: published, or with spans that are not yet folded."""
+        return {at // MINUTES.seconds for at in self._known(window, MINUTES.seconds)}
 
-        Before the horizon there are whole minutes and nothing else.
-        """
-        start, end, seconds = buckets[0].start, buckets[-1].end, int(buckets[0].length.total_seconds())
+    def _watched(self, buckets: Sequence[Window], horizon: datetime) -> set[datetime]:
+        """Buckets of which a minute is known. Before the horizon there are whole minutes and nothing else."""
+        seconds = int(buckets[0].length.total_seconds())
         # Of long buckets many minutes would come back.
         grain = seconds if len(buckets) > 1 and seconds % MINUTES.seconds == 0 else MINUTES.seconds
-        rows = self._store.rows(
-            _KNOWN.format(grain=grain),
-            first=sql_time(MINUTES.floor(start)),
-            end=sql_time(end),
-            # What is older and not in the marks is too late, or will be folded in a moment.
-            loose=sql_time(max(MINUTES.floor(start), _minutes_before(self._store))),
-        )
-        known = {int(row["at"].timestamp()) for row in rows}
+        known = self._known(Window(buckets[0].start, buckets[-1].end), grain)
         return {
             bucket.start
             for bucket in buckets
             if not known.isdisjoint(_starts(bucket, grain))
             and (bucket.start >= horizon or bucket == in_whole_minutes(bucket, horizon))
         }
+
+    def _known(self, window: Window, grain: int) -> set[int]:
+        """Stretches of `grain` seconds in which a minute is known, by their starts in seconds since the epoch."""
+        first = MINUTES.floor(window.start)
+        rows = self._store.rows(
+            _KNOWN.format(grain=grain),
+            first=sql_time(first),
+            end=sql_time(window.end),
+            # What is older and not in the marks is too late, or will be folded in a moment.
+            loose=sql_time(max(first, read_folded_grain(self._store, MINUTES).before)),
+        )
+        return {int(row["at"].timestamp()) for row in rows}
 
 
 def quantify(facts: Facts, seconds: float, known_cost: bool = True) -> Quantities:
@@ -329,10 +335,6 @@ def _buckets(window: Window, step: timedelta) -> list[Window]:
 def _starts(bucket: Window, grain: int) -> range:
     """Starts of the stretches of `grain` seconds that the bucket touches, in seconds since the epoch."""
     return range(int(bucket.start.timestamp()) // grain * grain, math.ceil(bucket.end.timestamp()), grain)
-
-
-def _minutes_before(store: TelemetryStore) -> datetime:
-    return next(each.before for each in read_folded(store)[0] if each.grain is MINUTES)
 
 
 def _point(bucket: Window, facts: Facts, known: bool, complete: bool) -> Point:
