@@ -9,6 +9,7 @@ from typing import Any
 
 from collector.admission import Admission
 from collector.cardinality import Cardinality
+from collector.clock import SYSTEM_CLOCK, Clock
 from collector.columns import LOG_SCHEMA, METRIC_SCHEMA, OBSERVATION_SCHEMA, SPAN_SCHEMA
 from collector.grpc_receiver import GrpcReceiver
 from collector.journal import Journal
@@ -41,7 +42,13 @@ class Intake:
         control: where the keys of senders stand; None for a collector that knows none.
     """
 
-    def __init__(self, settings: Settings, store: TelemetryStore, control: ControlStore | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: TelemetryStore,
+        control: ControlStore | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         limits = self._limits = settings.collector
         self._store = store
         self._cardinality = Cardinality(limits)
@@ -55,6 +62,7 @@ class Intake:
                 seal_bytes=limits.seal_bytes,
                 max_bytes=limits.journal_max_bytes,
                 on_sealed=lambda table=table: self._writers[table].wake(),  # type: ignore[misc]
+                clock=clock,
             )
             self._journals[table] = journal
             self._writers[table] = Writer(journal, store, table, on_return=self._store_returned)
@@ -134,6 +142,8 @@ class Intake:
             "segments": state.segments,
             "oldest_age_seconds": state.oldest_age_seconds,
             "quarantined_segments": state.quarantined,
+            "quarantined_bytes": state.quarantined_bytes,
+            "faults_total": self._journals[table].faults,
         }
 
     def _learn_values(self) -> None:

@@ -88,6 +88,7 @@ class Writer:
         self._stop_at: float | None = None
         self._suspects: dict[str, _Suspect] = {}
         self._is_away = False
+        self._failures = 0
         self._thread = threading.Thread(target=self._run, name=f"writer-{table}", daemon=True)
 
     def start(self) -> None:
@@ -135,7 +136,6 @@ class Writer:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        failures = 0
         pause: float | None = None
         while True:
             stopping = self._wait(pause)
@@ -144,10 +144,10 @@ class Writer:
                 if self._is_away:
                     self._is_away = False
                     self._on_return()
-                failures, pause = 0, self._next_suspect()
+                self._failures, pause = 0, self._next_suspect()
             except Exception as error:  # noqa: BLE001  any failure of the store leaves the segment and is tried again
-                failures += 1
-                pause = self._patience.after(failures)
+                self._failures += 1
+                pause = self._patience.after(self._failures)
                 log.warning("insert into %s failed, next try in %.1f s: %s", self._table, pause, _told(error))
             if stopping:
                 return
@@ -171,7 +171,7 @@ class Writer:
         """
         moved = 0
         failed: list[tuple[Path, Exception]] = []
-        for segment in self._journal.sealed():
+        for segment in self._in_turn():
             suspect = self._suspects.get(segment.stem)
             now = time.monotonic()
             if self._stop_at is not None and now > self._stop_at:
@@ -193,6 +193,14 @@ class Writer:
             raise failed[-1][1]
         for segment, refusal in failed:
             self._suspect(segment, refusal)
+
+    def _in_turn(self) -> list[Path]:
+        """Sealed segments, oldest first; after a failure another one goes before them each time, so that a few bad ones
+        are not taken for a store that is away."""
+        segments = list(self._journal.sealed())
+        if segments and self._failures:
+            segments.insert(0, segments.pop(self._failures % len(segments)))
+        return segments
 
     def _move(self, segment: Path) -> None:
         found = read_segment(segment, self._journal.schema)

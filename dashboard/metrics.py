@@ -221,6 +221,18 @@ METRICS: Final = (
         "segments in the journal's folder quarantine: look at them",
     ),
     Metric(
+        "andon_journal_quarantined_bytes",
+        _G,
+        "collector.journal.{table}.quarantined_bytes",
+        "their bytes, which count against the limit",
+    ),
+    Metric(
+        "andon_journal_faults_total",
+        _C,
+        "collector.journal.{table}.faults_total",
+        "unexpected failures of the journal itself; the requests at hand were told to try again",
+    ),
+    Metric(
         "andon_journal_oldest_segment_age_seconds",
         _G,
         "collector.journal.{table}.oldest_age_seconds",
