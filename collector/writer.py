@@ -167,9 +167,10 @@ class Writer:
         """Try every sealed segment that is due.
 
         Raises:
-            Exception: what the store raised, when it took nothing. With a second segment refused it counts as away.
+            Exception: what the store raised, when it took nothing. With a second segment refused that was not refused
+                before, it counts as away.
         """
-        moved = 0
+        moved = strangers = 0
         failed: list[tuple[Path, Exception]] = []
         for segment in self._in_turn():
             suspect = self._suspects.get(segment.stem)
@@ -186,7 +187,8 @@ class Writer:
                 self.counts.failed_inserts += 1
                 self.counts.last_error = _told(error)
                 failed.append((segment, error))
-                if len(failed) > 1 and not moved:
+                strangers += suspect is None
+                if strangers > 1 and not moved:
                     self._is_away = True
                     break
         if failed and not moved:
