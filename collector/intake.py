@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ from store.telemetry import TelemetryStore
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 20.0  # how long a stopping server still writes to the store; the journal keeps the rest
+HANG_SECONDS = 10.0  # and how long an insert that it has begun may take beyond that
 
 _SCHEMAS = {
     "spans": SPAN_SCHEMA,
@@ -92,8 +94,9 @@ class Intake:
             journal.close()
         for writer in self._writers.values():
             writer.stop(STOP_SECONDS)
+        hopeless = time.monotonic() + STOP_SECONDS + HANG_SECONDS
         for writer in self._writers.values():
-            writer.join()
+            writer.join(max(0.0, hopeless - time.monotonic()))
 
     def _store_returned(self) -> None:
         for writer in self._writers.values():

@@ -113,9 +113,11 @@ class Writer:
             self._stop_at = time.monotonic() + within_seconds
             self._bell.notify()
 
-    def join(self) -> None:
-        """Wait until it has stopped."""
-        self._thread.join()
+    def join(self, within_seconds: float | None = None) -> None:
+        """Wait until it has stopped; given a time, no longer than that for an insert that hangs."""
+        self._thread.join(within_seconds)
+        if self._thread.is_alive():
+            log.warning("stopping: an insert into %s hangs; its segment waits for the next start", self._table)
 
     def health(self) -> dict[str, Any]:
         """What it did since it started."""
