@@ -104,10 +104,10 @@ class Intake:
 
     @property
     def alive(self) -> bool:
-        """Whether every journal and writer still works."""
+        """Whether every decoder, journal and writer still works."""
         journals, writers = self._journals.values(), self._writers.values()
         working = all(journal.alive for journal in journals) and all(writer.alive for writer in writers)
-        return working and self._scraping.alive
+        return working and self._reception.alive and self._scraping.alive
 
     def waiting_seconds(self) -> float | None:
         """How long ago the oldest acknowledged row was taken that is not in the store yet; None when there is none."""

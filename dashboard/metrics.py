@@ -44,7 +44,7 @@ class Metric:
 _C, _G, _H = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
 
 METRICS: Final = (
-    Metric("andon_collector_alive", _G, "collector.alive", "1 while every journal and writer thread works"),
+    Metric("andon_collector_alive", _G, "collector.alive", "1 while every decoding, journal and writer thread works"),
     Metric("andon_collector_requests_total", _C, "collector.requests_total", "requests that came, over HTTP and gRPC"),
     Metric(
         "andon_collector_duplicate_requests_total",
