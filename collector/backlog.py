@@ -7,21 +7,24 @@ ask.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from collector.clock import Clock
+from collector.segment import STARTED_DIGITS
 
 
 @dataclass(frozen=True)
 class JournalState:
-    """What the journal holds, for the health page: bytes on disk, segments waiting, age of the oldest in seconds, and
-    files in quarantine."""
+    """What the journal holds, for the health page: bytes and number of the segments that wait, age of the oldest in
+    seconds, and number and bytes of the files in quarantine."""
 
     bytes: int
     segments: int
     oldest_age_seconds: float | None
     quarantined: int = 0
+    quarantined_bytes: int = 0
 
 
 @dataclass
@@ -39,20 +42,27 @@ class Backlog:
         self._waiting: dict[str, _Waiting] = {}
         self._bytes = 0
         self._quarantined = 0
+        self._quarantined_bytes = 0
 
     @property
-    def bytes(self) -> int:
-        """Bytes of all segments."""
-        return self._bytes
+    def all_bytes(self) -> int:
+        """Bytes of all segments, those in quarantine too."""
+        return self._bytes + self._quarantined_bytes
 
-    def found(self, segment: Path) -> None:
-        """Count a segment of an earlier run; its age is that of its name, where its name tells one."""
-        nanos = segment.name.split("-")[0]
-        age = self._clock.age_of(int(nanos)) if nanos.isdecimal() else 0
+    def found(self, segment: Path) -> int:
+        """Count a segment of an earlier run; its age is that of its name, where its name tells one.
+
+        Returns:
+            When it was begun, UTC nanoseconds; 0 where its name does not tell.
+        """
+        name = segment.name.split("-")[0]
+        started = int(name) if name.isdecimal() and len(name) == STARTED_DIGITS else 0
+        age = self._clock.age_of(started) if started else 0
         with self._lock:
             size = _size(segment)
             self._waiting[segment.stem] = _Waiting(size, self._clock.steady() - age)
             self._bytes += size
+        return started
 
     def grown(self, segment: Path, size: int) -> None:
         """The segment that is being written now has `size` bytes."""
@@ -67,17 +77,18 @@ class Backlog:
             entry = self._waiting.pop(segment.stem, None)
             self._bytes -= 0 if entry is None else entry.bytes
 
-    def quarantined(self, files: int = 1) -> None:
-        """Files more are in quarantine."""
+    def quarantine_holds(self, files: Iterable[Path]) -> None:
+        """These are in quarantine now."""
+        sizes = [_size(file) for file in files]
         with self._lock:
-            self._quarantined += files
+            self._quarantined, self._quarantined_bytes = len(sizes), sum(sizes)
 
     def state(self) -> JournalState:
         """What waits now."""
         with self._lock:
             since = min((entry.since for entry in self._waiting.values()), default=None)
             age = None if since is None else max(0.0, (self._clock.steady() - since) / 1e9)
-            return JournalState(self._bytes, len(self._waiting), age, self._quarantined)
+            return JournalState(self._bytes, len(self._waiting), age, self._quarantined, self._quarantined_bytes)
 
 
 def _size(path: Path) -> int:

@@ -99,6 +99,11 @@ class Decoding:
         (self._quick if waiting.is_quick else self._slow).put(waiting)
         return waiting.done
 
+    @property
+    def alive(self) -> bool:
+        """Whether both lanes still work."""
+        return self._quick.alive and self._slow.alive
+
     def close(self) -> None:
         """Finish what waits and end the threads."""
         self._quick.close()
@@ -198,6 +203,10 @@ class _Lane:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
     def put(self, waiting: Waiting) -> None:
         with self._changed:
             if self._closed:
@@ -216,10 +225,11 @@ class _Lane:
         while group := self._next_group():
             try:
                 self._take(group)
-            except Exception as error:  # noqa: BLE001  the senders are told; the lane goes on
+            except BaseException as error:  # noqa: BLE001  the senders are told; the lane goes on, whatever it is
+                fault = error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
                 for waiting in group:
                     if not waiting.done.done():
-                        waiting.done.set_exception(error)
+                        waiting.done.set_exception(fault)
 
     def _next_group(self) -> list[Waiting]:
         """What to take next; empty when the lane is closed and nothing waits."""

@@ -64,6 +64,11 @@ class Envelope:
             batch = self._handler.list_to_record_batch(requests)
         except ValueError as error:
             raise UndecodableError(str(error)) from None
+        except BaseException as error:
+            # How ptars answers to a length near 2⁶⁴. It is no Exception, and would end the thread.
+            if type(error).__name__ != "PanicException":
+                raise
+            raise UndecodableError(f"a length that cannot be: {error}") from None
         per_resource = batch.column(self._path[0]).flatten()
         scope_lists = per_resource.field(self._path[1])
         per_scope = scope_lists.flatten()

@@ -56,10 +56,12 @@ class Frame:
 
 @dataclass(frozen=True)
 class Frames:
-    """The intact frames of a file, and where it is damaged, None where it is not."""
+    """The intact frames of a file; where it is damaged, None where it is not; and where its last frame begins, if that
+    was not written to its end, as a crash leaves it."""
 
     intact: list[Frame]
     damage: str | None
+    torn_at: int | None
 
 
 def frame(payload: pa.Buffer, marks: Sequence[Mark] = ()) -> tuple[bytes, pa.Buffer]:
@@ -71,21 +73,24 @@ def frame(payload: pa.Buffer, marks: Sequence[Mark] = ()) -> tuple[bytes, pa.Buf
 
 
 def read_frames(content: bytes) -> Frames:
-    """Every intact frame. A torn tail, which a crash leaves and nobody was promised, is no damage."""
+    """Every intact frame. A torn tail is told apart from damage; of nothing at all, it is the whole."""
     buffer = pa.py_buffer(content)
     intact: list[Frame] = []
     at, damage = 0, None
+    torn_at = None if content else 0
     while at < len(content):
         found = _frame_at(buffer, at)
         if found is None:
             found = _next_frame(content, buffer, at + 1)
-            if found is not None or not _is_torn(content, buffer, at):
+            if found is None and _is_torn(content, buffer, at):
+                torn_at = at
+            else:
                 damage = damage or f"a frame at byte {at} of {len(content)} fails its checksum"
             if found is None:
                 break
         intact.append(found)
         at = found.end
-    return Frames(intact, damage)
+    return Frames(intact, damage, torn_at)
 
 
 def _next_frame(content: bytes, buffer: pa.Buffer, start: int) -> Frame | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 from collector.admission import Admission
 from collector.cardinality import Cardinality
+from collector.clock import SYSTEM_CLOCK, Clock
 from collector.columns import LOG_SCHEMA, METRIC_SCHEMA, OBSERVATION_SCHEMA, SPAN_SCHEMA
 from collector.grpc_receiver import GrpcReceiver
 from collector.journal import Journal
@@ -24,6 +26,7 @@ from store.telemetry import TelemetryStore
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 20.0  # how long a stopping server still writes to the store; the journal keeps the rest
+HANG_SECONDS = 10.0  # and how long an insert that it has begun may take beyond that
 
 _SCHEMAS = {
     "spans": SPAN_SCHEMA,
@@ -41,7 +44,13 @@ class Intake:
         control: where the keys of senders stand; None for a collector that knows none.
     """
 
-    def __init__(self, settings: Settings, store: TelemetryStore, control: ControlStore | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: TelemetryStore,
+        control: ControlStore | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         limits = self._limits = settings.collector
         self._store = store
         self._cardinality = Cardinality(limits)
@@ -55,6 +64,7 @@ class Intake:
                 seal_bytes=limits.seal_bytes,
                 max_bytes=limits.journal_max_bytes,
                 on_sealed=lambda table=table: self._writers[table].wake(),  # type: ignore[misc]
+                clock=clock,
             )
             self._journals[table] = journal
             self._writers[table] = Writer(journal, store, table, on_return=self._store_returned)
@@ -84,8 +94,9 @@ class Intake:
             journal.close()
         for writer in self._writers.values():
             writer.stop(STOP_SECONDS)
+        hopeless = time.monotonic() + STOP_SECONDS + HANG_SECONDS
         for writer in self._writers.values():
-            writer.join()
+            writer.join(max(0.0, hopeless - time.monotonic()))
 
     def _store_returned(self) -> None:
         for writer in self._writers.values():
@@ -93,10 +104,10 @@ class Intake:
 
     @property
     def alive(self) -> bool:
-        """Whether every journal and writer still works."""
+        """Whether every decoder, journal and writer still works."""
         journals, writers = self._journals.values(), self._writers.values()
         working = all(journal.alive for journal in journals) and all(writer.alive for writer in writers)
-        return working and self._scraping.alive
+        return working and self._reception.alive and self._scraping.alive
 
     def waiting_seconds(self) -> float | None:
         """How long ago the oldest acknowledged row was taken that is not in the store yet; None when there is none."""
@@ -134,6 +145,8 @@ class Intake:
             "segments": state.segments,
             "oldest_age_seconds": state.oldest_age_seconds,
             "quarantined_segments": state.quarantined,
+            "quarantined_bytes": state.quarantined_bytes,
+            "faults_total": self._journals[table].faults,
         }
 
     def _learn_values(self) -> None:

@@ -10,23 +10,27 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
+from collector.adoption import left_open
 from collector.backlog import Backlog, JournalState
 from collector.clock import SYSTEM_CLOCK, Clock
 from collector.frames import Mark
 from collector.seen import SeenRequests
-from collector.segment import OPEN, SEALED, OpenSegment, read_marks, sync_folder
+from collector.segment import OPEN, SEALED, OpenSegment, sync_folder
 
 log = logging.getLogger(__name__)
 
 QUARANTINE = "quarantine"
 SEEN = "seen"
+MOST_FAULTS = 3
 
 
 class JournalFullError(RuntimeError):
@@ -72,6 +76,9 @@ class Journal:
         self._ending: list[OpenSegment] = []
         self._newest = 0
         self._closed = False
+        self._ended = False
+        self.faults = 0  # of our own, as against those of the disk: the thread went on after each
+        self._faults_in_row = 0
         self._backlog = Backlog(clock)
         folder.mkdir(parents=True, exist_ok=True)
         self.seen = self._adopt_left_over()
@@ -90,6 +97,8 @@ class Journal:
             item.done.set_exception(_closed())
         else:
             self._waiting.put(item)
+            if self._ended:
+                self._refuse_waiting()
         return item.done
 
     def sealed(self) -> Iterator[Path]:
@@ -112,14 +121,14 @@ class Journal:
         target = place / segment.name
         segment.rename(target)
         self._backlog.gone(segment)
-        self._backlog.quarantined()
+        self._count_quarantine()
         sync_folder(self.folder)
         return target
 
     @property
     def alive(self) -> bool:
-        """Whether the thread still works."""
-        return self._thread.is_alive()
+        """Whether the thread still works: it has not ended, and does not fail each time."""
+        return self._thread.is_alive() and self._faults_in_row < MOST_FAULTS
 
     def close(self) -> None:
         """Write what is queued, seal the open segment and stop the thread."""
@@ -130,51 +139,62 @@ class Journal:
 
     def _adopt_left_over(self) -> SeenRequests:
         """Take over what an earlier run left: its segments, and which requests it had stored."""
-        left_open = list(self.folder.glob(f"*{OPEN}"))
-        seen = SeenRequests(
-            self.folder / SEEN, [mark for path in left_open for mark in _marks(path)], clock=self._clock
-        )
-        for path in left_open:
-            path.rename(path.with_suffix(SEALED))
+        found = [left_open(path) for path in self.folder.glob(f"*{OPEN}")]
+        seen = SeenRequests(self.folder / SEEN, [mark for one in found for mark in one.marks], clock=self._clock)
+        for one in found:
+            one.seal()
         for path in self.folder.glob(f"*{SEALED}"):
-            self._backlog.found(path)
-        self._backlog.quarantined(len(list(self.folder.glob(f"{QUARANTINE}/*{SEALED}"))))
+            self._newest = max(self._newest, self._backlog.found(path))
+        self._count_quarantine()
         sync_folder(self.folder)
         return seen
 
     def _run(self) -> None:
-        running = True
-        while running:
-            group = self._next_group()
-            if None in group:
-                running = False
-            # A sender that has gone no longer waits; what it sent is not acknowledged and need not be kept.
-            appends = [item for item in group if item is not None and item.done.set_running_or_notify_cancel()]
-            if appends:
-                self._write(appends)
-            due = self._segment is not None and self._segment.is_due(self._seal_seconds, self._seal_bytes)
-            if due or self._ending or not running:
-                self._seal()
-        while not self._waiting.empty():
-            late = self._waiting.get()
-            if late is not None and late.done.set_running_or_notify_cancel():
-                late.done.set_exception(_closed())
+        group: list[_Append | None] = []
+        try:
+            while None not in group:
+                group = []
+                try:
+                    self._gather(group)
+                    self._take(group)
+                    self._faults_in_row = 0
+                except Exception as error:
+                    # A fault of ours costs the requests at hand, not the thread: their senders try again.
+                    self.faults += 1
+                    self._faults_in_row += 1
+                    log.exception("the journal in %s failed unexpectedly and goes on", self.folder)
+                    _refuse(group, error)
+                    if not group:
+                        time.sleep(min(self._seal_seconds, 1.0))
+        finally:
+            self._ended = True
+            _refuse(group, _closed())
+            self._refuse_waiting()
 
-    def _next_group(self) -> list[_Append | None]:
-        """Everything that waits, up to the bytes of a segment."""
+    def _take(self, group: list[_Append | None]) -> None:
+        # A sender that has gone no longer waits; what it sent is not acknowledged and need not be kept.
+        appends = [item for item in group if item is not None and item.done.set_running_or_notify_cancel()]
+        if appends:
+            self._write(appends)
+        due = self._segment is not None and self._segment.is_due(self._seal_seconds, self._seal_bytes)
+        if due or self._ending or None in group:
+            self._seal()
+
+    def _refuse_waiting(self) -> None:
+        with suppress(queue.Empty):
+            while True:
+                _refuse([self._waiting.get_nowait()], _closed())
+
+    def _gather(self, group: list[_Append | None]) -> None:
+        """Put everything that waits into `group`, up to the bytes of a segment."""
         patience = self._segment.seconds_left(self._seal_seconds) if self._segment else None
         if self._ending:
             patience = self._seal_seconds if patience is None else min(patience, self._seal_seconds)
-        try:
-            group = [self._waiting.get(timeout=patience)]
-        except queue.Empty:
-            return []
-        size = 0 if group[0] is None else group[0].rows.nbytes
-        while size < self._seal_bytes and not self._waiting.empty():
-            item = self._waiting.get()
-            size += 0 if item is None else item.rows.nbytes
-            group.append(item)
-        return group
+        size = 0
+        with suppress(queue.Empty):
+            group.append(self._waiting.get(timeout=patience))
+            while (size := size + _size(group[-1])) < self._seal_bytes:
+                group.append(self._waiting.get_nowait())
 
     def _write(self, appends: list[_Append]) -> None:
         self.seen.forget()
@@ -198,18 +218,18 @@ class Journal:
             for append in (*fresh, *copies):
                 append.done.set_exception(error)
             return
-        self.seen.add(marks.values())
-        for append in fresh:
-            append.done.set_result(True)
-        for append in copies:
-            append.done.set_result(False)
+        try:
+            self.seen.add(marks.values())
+        finally:
+            for append in fresh:
+                append.done.set_result(True)
+            for append in copies:
+                append.done.set_result(False)
 
     def _write_down(self, appends: list[_Append]) -> None:
-        if self._backlog.bytes > self._max_bytes:
-            raise JournalFullError(
-                f"the journal in {self.folder} holds more than collector.journal_max_bytes = {self._max_bytes}; "
-                "the telemetry store is not taking rows"
-            )
+        self._refuse_beyond_budget()
+        # Before the rows: a disk that fills up later must not make it forget what it has acknowledged.
+        self.seen.reserve(sum(len(append.marks) for append in appends))
         if self._segment is None:
             self._newest = max(self._newest + 1, self._clock.wall())
             self._segment = OpenSegment(self.folder, self.schema, self._newest, self._clock)
@@ -217,6 +237,21 @@ class Journal:
             self._segment.write(append.rows, append.marks)
         self._segment.sync()
         self._backlog.grown(self._segment.path, self._segment.size)
+
+    def _refuse_beyond_budget(self) -> None:
+        if self._backlog.all_bytes <= self._max_bytes:
+            return
+        self._count_quarantine()  # somebody may have cleared it
+        if self._backlog.all_bytes > self._max_bytes:
+            aside = self._backlog.state().quarantined_bytes
+            raise JournalFullError(
+                f"the journal in {self.folder} holds more than collector.journal_max_bytes = {self._max_bytes}"
+                + (f", {aside} of it in {QUARANTINE}; " if aside else "; ")
+                + "the telemetry store is not taking rows"
+            )
+
+    def _count_quarantine(self) -> None:
+        self._backlog.quarantine_holds(self.folder.glob(f"{QUARANTINE}/*"))
 
     def _abandon(self) -> None:
         """After a failed write: let go of the segment; what was acknowledged of it is sealed, the rest cut off."""
@@ -244,12 +279,15 @@ class Journal:
         self._on_sealed()
 
 
-def _marks(segment: Path) -> list[Mark]:
-    try:
-        return read_marks(segment)
-    except OSError as error:
-        log.warning("journal segment %s cannot be read: %s", segment, error)
-        return []
+def _size(item: _Append | None) -> int:
+    return 0 if item is None else item.rows.nbytes
+
+
+def _refuse(group: Sequence[_Append | None], error: Exception) -> None:
+    """Tell those who still wait."""
+    for done in (item.done for item in group if item is not None and not item.done.done()):
+        if done.running() or done.set_running_or_notify_cancel():
+            done.set_exception(error)
 
 
 def _closed() -> JournalFullError:

@@ -46,6 +46,11 @@ class Reception:
         self._decoding = Decoding(journals, self.counts, cardinality)
         self._inflating = ThreadPoolExecutor(2, thread_name_prefix="inflate")
 
+    @property
+    def alive(self) -> bool:
+        """Whether bodies are still decoded."""
+        return self._decoding.alive
+
     def close(self) -> None:
         """Finish what waits and stop the threads."""
         self._inflating.shutdown()

@@ -1,7 +1,8 @@
 """The requests of the last ten minutes whose rows are on disk, so that one that is sent again is not stored again.
 
 A journal asks here before it writes and tells what it wrote. The file `seen` beside its segments holds the marks of
-those that are sealed; the marks of an open one stand in its frames, and are read from there after a crash.
+those that are sealed, and room for more; the marks of an open one stand in its frames, and are read from there after a
+crash.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -22,7 +24,9 @@ log = logging.getLogger(__name__)
 
 REMEMBERED_SECONDS = 600
 MOST_REMEMBERED = 2**18
+RESERVED = 2**12  # records written ahead, 96 KiB
 _MOST_STALE_RECORDS = 2**16
+_NOTHING = Mark(bytes(16), 0)
 
 
 def request_digest(path: str, project: str, body: bytes) -> bytes:
@@ -53,6 +57,7 @@ class SeenRequests:
         self._unsaved: list[Mark] = list(earlier)
         stored = self._stored()
         self._records = len(stored)
+        self._room = self._file_room()
         for mark in sorted({*stored, *self._unsaved}, key=lambda mark: mark.arrived):
             self._remember(mark, self._now() - self._clock.age_of(mark.arrived) // 10**9)
         self.forget()
@@ -71,6 +76,18 @@ class SeenRequests:
             self._remember(mark, self._now())
             self._unsaved.append(mark)
         self.forget()
+
+    def reserve(self, marks: int) -> None:
+        """Make sure that so many more can be saved, also on a disk that fills up meanwhile.
+
+        Raises:
+            OSError: there is no room.
+        """
+        needed = self._records + len(self._unsaved) + marks
+        if needed > self._room:
+            more = max(needed - self._room, RESERVED)
+            _write(self._path, 0, [_NOTHING] * more, self._room * MARK_BYTES)
+            self._room += more
 
     def save(self) -> None:
         """Return when what was added is in the file. What cannot be written now is written with the next."""
@@ -108,7 +125,7 @@ class SeenRequests:
 
     def _stored(self) -> list[Mark]:
         try:
-            return Mark.unpack_all(self._path.read_bytes())
+            return [mark for mark in Mark.unpack_all(self._path.read_bytes()) if mark != _NOTHING]
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -117,26 +134,39 @@ class SeenRequests:
 
     def _save(self, *, rewrite: bool) -> None:
         try:
-            if rewrite:
-                self._rewrite()
-            else:
+            if not (rewrite and self._rewrite()):
                 self._append()
         except OSError as error:
             log.warning("%s cannot be written now, tried again with the next segment: %s", self._path, error)
         else:
             self._unsaved.clear()
 
-    def _rewrite(self) -> None:
+    def _file_room(self) -> int:
+        try:
+            return self._path.stat().st_size // MARK_BYTES
+        except OSError:
+            return 0
+
+    def _rewrite(self) -> bool:
+        """Whether it could be done; on a full disk there is still the room that was reserved."""
         marks = [Mark(digest, arrived) for digest, arrived in self._arrivals.items()]
         fresh = self._path.with_suffix(".new")
-        _write(fresh, os.O_TRUNC, marks, 0)
-        fresh.rename(self._path)
-        sync_folder(self._path.parent)
-        self._records = len(marks)
+        try:
+            _write(fresh, os.O_TRUNC, marks, 0)
+            fresh.rename(self._path)
+            sync_folder(self._path.parent)
+        except OSError as error:
+            log.warning("%s cannot be written anew: %s", self._path, error)
+            with suppress(OSError):
+                fresh.unlink()
+            return False
+        self._records = self._room = len(marks)
+        return True
 
     def _append(self) -> None:
         _write(self._path, 0, self._unsaved, self._records * MARK_BYTES)
         self._records += len(self._unsaved)
+        self._room = max(self._room, self._records)
 
 
 def _write(path: Path, flags: int, marks: Iterable[Mark], at: int) -> None:

@@ -1,7 +1,7 @@
 """One file of the journal: the schema in its first frame, then the rows of requests, as Arrow record batches.
 
-A crash can tear the last frame, which was never acknowledged; reading gives every frame before it. Damage anywhere
-else shows in a checksum: the readable frames are given, and the damage is told.
+A crash can tear the last frame, which was never acknowledged; `collector.adoption` cuts it off. Damage shows in a
+checksum, or in an end that is no end: the readable frames are given, and the damage is told.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collector.frames import Frame, Mark, frame, read_frames
 
 OPEN = ".open"
 SEALED = ".segment"
+STARTED_DIGITS = 20
 
 
 class OpenSegment:
@@ -33,7 +34,7 @@ class OpenSegment:
     """
 
     def __init__(self, folder: Path, schema: pa.Schema, started: int, clock: Clock = SYSTEM_CLOCK) -> None:
-        self.path = folder / f"{started:020d}-{secrets.token_hex(6)}{OPEN}"
+        self.path = folder / f"{started:0{STARTED_DIGITS}d}-{secrets.token_hex(6)}{OPEN}"
         self.size = 0
         self._schema = schema
         self._clock = clock
@@ -111,16 +112,18 @@ class SegmentRows:
 
 
 def read_segment(path: Path, schema: pa.Schema) -> SegmentRows:
-    """Every whole frame of a segment. A torn tail is no damage: it was never acknowledged.
+    """Every whole frame of a sealed segment.
 
     Args:
         schema: used where the segment's own schema frame is damaged.
     """
     found = read_frames(path.read_bytes())
     damage = None if found.damage is None else f"{path.name}: {found.damage}"
+    if damage is None and found.torn_at is not None:
+        damage = f"{path.name}: it ends in the middle of a frame that begins at byte {found.torn_at}"
     frames = found.intact
     if not frames:
-        return SegmentRows(None, damage)
+        return SegmentRows(None, damage or f"{path.name}: it is empty")
     try:
         schema, frames = pa.ipc.read_schema(frames[0].payload), frames[1:]
     except (OSError, pa.ArrowException):
@@ -139,11 +142,6 @@ def _batches(frames: list[Frame], schema: pa.Schema) -> tuple[list[pa.RecordBatc
         except (OSError, pa.ArrowException) as error:
             unreadable = str(error)
     return batches, unreadable
-
-
-def read_marks(path: Path) -> list[Mark]:
-    """The marks of the requests whose rows are whole in a segment."""
-    return [mark for one in read_frames(path.read_bytes()).intact for mark in one.marks]
 
 
 def sync_folder(folder: Path) -> None:

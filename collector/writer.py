@@ -88,6 +88,7 @@ class Writer:
         self._stop_at: float | None = None
         self._suspects: dict[str, _Suspect] = {}
         self._is_away = False
+        self._failures = 0
         self._thread = threading.Thread(target=self._run, name=f"writer-{table}", daemon=True)
 
     def start(self) -> None:
@@ -112,9 +113,11 @@ class Writer:
             self._stop_at = time.monotonic() + within_seconds
             self._bell.notify()
 
-    def join(self) -> None:
-        """Wait until it has stopped."""
-        self._thread.join()
+    def join(self, within_seconds: float | None = None) -> None:
+        """Wait until it has stopped; given a time, no longer than that for an insert that hangs."""
+        self._thread.join(within_seconds)
+        if self._thread.is_alive():
+            log.warning("stopping: an insert into %s hangs; its segment waits for the next start", self._table)
 
     def health(self) -> dict[str, Any]:
         """What it did since it started."""
@@ -135,7 +138,6 @@ class Writer:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        failures = 0
         pause: float | None = None
         while True:
             stopping = self._wait(pause)
@@ -144,10 +146,10 @@ class Writer:
                 if self._is_away:
                     self._is_away = False
                     self._on_return()
-                failures, pause = 0, self._next_suspect()
+                self._failures, pause = 0, self._next_suspect()
             except Exception as error:  # noqa: BLE001  any failure of the store leaves the segment and is tried again
-                failures += 1
-                pause = self._patience.after(failures)
+                self._failures += 1
+                pause = self._patience.after(self._failures)
                 log.warning("insert into %s failed, next try in %.1f s: %s", self._table, pause, _told(error))
             if stopping:
                 return
@@ -167,11 +169,12 @@ class Writer:
         """Try every sealed segment that is due.
 
         Raises:
-            Exception: what the store raised, when it took nothing. With a second segment refused it counts as away.
+            Exception: what the store raised, when it took nothing. With a second segment refused that was not refused
+                before, it counts as away.
         """
-        moved = 0
+        moved = strangers = 0
         failed: list[tuple[Path, Exception]] = []
-        for segment in self._journal.sealed():
+        for segment in self._in_turn():
             suspect = self._suspects.get(segment.stem)
             now = time.monotonic()
             if self._stop_at is not None and now > self._stop_at:
@@ -186,13 +189,22 @@ class Writer:
                 self.counts.failed_inserts += 1
                 self.counts.last_error = _told(error)
                 failed.append((segment, error))
-                if len(failed) > 1 and not moved:
+                strangers += suspect is None
+                if strangers > 1 and not moved:
                     self._is_away = True
                     break
         if failed and not moved:
             raise failed[-1][1]
         for segment, refusal in failed:
             self._suspect(segment, refusal)
+
+    def _in_turn(self) -> list[Path]:
+        """Sealed segments, oldest first; after a failure another one goes before them each time, so that a few bad ones
+        are not taken for a store that is away."""
+        segments = list(self._journal.sealed())
+        if segments and self._failures:
+            segments.insert(0, segments.pop(self._failures % len(segments)))
+        return segments
 
     def _move(self, segment: Path) -> None:
         found = read_segment(segment, self._journal.schema)

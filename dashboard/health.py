@@ -42,7 +42,7 @@ def ready(board: BoardParameter) -> Response:
         with board.control.read() as session:
             session.connection().exec_driver_sql("SELECT 1")
         if not board.health().get("collector", {}).get("alive", True):
-            raise RuntimeError("a thread of the collector has ended; restart this process")
+            raise RuntimeError("a thread of the collector no longer works; restart this process")
         findings = [_held_back(one) for one in read_collectors(board.control) if one.holds_rows_back]
     except Exception as error:  # noqa: BLE001  whatever is wrong with a store, the answer is: not ready
         return JSONResponse(

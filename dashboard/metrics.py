@@ -44,7 +44,7 @@ class Metric:
 _C, _G, _H = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
 
 METRICS: Final = (
-    Metric("andon_collector_alive", _G, "collector.alive", "1 while every journal and writer thread works"),
+    Metric("andon_collector_alive", _G, "collector.alive", "1 while every decoding, journal and writer thread works"),
     Metric("andon_collector_requests_total", _C, "collector.requests_total", "requests that came, over HTTP and gRPC"),
     Metric(
         "andon_collector_duplicate_requests_total",
@@ -219,6 +219,18 @@ METRICS: Final = (
         _G,
         "collector.journal.{table}.quarantined_segments",
         "segments in the journal's folder quarantine: look at them",
+    ),
+    Metric(
+        "andon_journal_quarantined_bytes",
+        _G,
+        "collector.journal.{table}.quarantined_bytes",
+        "their bytes, which count against the limit",
+    ),
+    Metric(
+        "andon_journal_faults_total",
+        _C,
+        "collector.journal.{table}.faults_total",
+        "unexpected failures of the journal itself; the requests at hand were told to try again",
     ),
     Metric(
         "andon_journal_oldest_segment_age_seconds",

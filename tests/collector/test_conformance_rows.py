@@ -20,7 +20,7 @@ MODULES = (
     "test_conformance",
     "test_conformance_bodies",
     "test_conformance_rows",
-    "test_crash",
+    "test_faults_kill",
     "test_encodings",
     "test_exporters",
     "test_otlp_json",
@@ -35,7 +35,7 @@ ROWS = tuple(
 HELD_BY = {
     "C1": "test_conformance.test_every_signal_encoding_and_compression_leads_to_the_same_rows",
     "C2": "test_conformance.test_h5_h10_every_error_is_a_status_in_the_encoding_of_the_request",
-    "C14": "test_crash.test_kill_minus_nine_under_load_loses_no_acknowledged_span_and_doubles_none",
+    "C14": "test_faults_kill.test_twenty_kills_lose_and_double_nothing_of_any_signal",
     "H1": "test_auth.test_every_path_of_the_receiver_is_one_of_those_that_demand_a_key",
     "H3": "test_conformance.test_every_signal_encoding_and_compression_leads_to_the_same_rows",
     "H6": "test_conformance.test_j1_to_j10_json_as_the_documents_write_it_is_stored",
