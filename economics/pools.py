@@ -6,18 +6,30 @@ the pool by tokens (input and output alike); without traffic it stays as the poo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
+from economics.ledger import Usage
 from settings import Pool
+
+_SERVED_BY = {"model": "models", "provider": "providers", "service": "services", "pipeline": "pipelines"}
+
+
+def pool_of(usage: Usage, pools: Iterable[Pool]) -> Pool | None:
+    """The first pool whose every given list holds the usage's value; None when no pool serves it.
+
+    A pool that says nothing about what it serves takes no traffic.
+    """
+    for pool in pools:
+        given = _given(pool)
+        if given and all(getattr(usage, column) in allowed for column, allowed in given.items()):
+            return pool
+    return None
 
 
 def pool_sql(pools: Sequence[Pool], of: str = "") -> tuple[str, dict[str, object]]:
-    """SQL for the name of the pool that serves a row of usage, '' for none, and its parameters.
-
-    It is the first pool whose every given list holds the row's value. A pool that says nothing about what it serves
-    takes no traffic.
+    """What `pool_of` says, as SQL over a row of usage: the pool's name, '' for none; and its parameters.
 
     Args:
         of: what stands before the names of the columns.
@@ -25,19 +37,18 @@ def pool_sql(pools: Sequence[Pool], of: str = "") -> tuple[str, dict[str, object
     choices: list[str] = []
     params: dict[str, object] = {}
     for number, pool in enumerate(pools):
-        wanted = {
-            "model": pool.serves.models,
-            "provider": pool.serves.providers,
-            "service": pool.serves.services,
-            "pipeline": pool.serves.pipelines,
-        }
-        given = {column: allowed for column, allowed in wanted.items() if allowed}
+        given = _given(pool)
         if given:
             params[f"pool_{number}"] = pool.name
             params |= {f"pool_{number}_{column}": list(allowed) for column, allowed in given.items()}
             serves = " AND ".join(f"has(:pool_{number}_{column}, {of}{column})" for column in given)
             choices.append(f"{serves}, :pool_{number}")
     return (f"multiIf({', '.join(choices)}, '')" if choices else "''"), params
+
+
+def _given(pool: Pool) -> dict[str, Sequence[str]]:
+    lists = {column: getattr(pool.serves, name) for column, name in _SERVED_BY.items()}
+    return {column: allowed for column, allowed in lists.items() if allowed}
 
 
 def usd_per_hour(pool: Pool) -> Decimal:

@@ -63,7 +63,9 @@ class CollectorSettings(_Part):
     journal_max_bytes: int = Field(4 * 2**30, gt=0, description="disk budget of the journal; above: 503")
     seal_seconds: float = Field(1.0, gt=0, description="age at which an open segment is handed to the writer")
     seal_bytes: int = Field(32 * 2**20, gt=0, description="size at which an open segment is handed to the writer")
-    fold_seconds: float = Field(5.0, gt=0, description="pause between looks for minutes to fold")
+    fold_seconds: float = Field(
+        2.0, gt=0, description="pause between looks for slices to fold; for minutes, five times"
+    )
     grace_seconds: float = Field(10.0, ge=0, description="how long after its end a minute stays open")
     max_values_per_column: int = Field(
         10_000,
