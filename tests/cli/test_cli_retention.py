@@ -52,7 +52,7 @@ def test_sizes_are_read_in_powers_of_1024() -> None:
 
 def test_the_hourly_run_also_prunes_the_history_of_alerts(telemetry: TelemetryStore, control: ControlStore) -> None:
     run = retention_of(telemetry, control, Settings()).run_once(NOW)
-    assert dict(run.chores) == {"replaced_rollups": 0, "alert_events": 0, "engine_logs": 0}
+    assert dict(run.chores) == {"replaced_rollups": 0, "old_slices": 0, "alert_events": 0, "engine_logs": 0}
 
 
 def test_contradicting_options_are_refused(tmp_path: Path) -> None:
