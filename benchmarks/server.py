@@ -116,10 +116,11 @@ def folder_bytes(folder: Path) -> int:
 
 def machine() -> str:
     """The machine that figures were taken on, in a line, and how busy others kept it in the minute before."""
-    cores, load = os.cpu_count(), os.getloadavg()[0]
-    return (
+    cores, load = os.cpu_count() or 1, os.getloadavg()[0]
+    told = (
         f"{cpu_model()}, {cores} cores shared by server and sender, Python {platform.python_version()}, load {load:.1f}"
     )
+    return f"{told}: BUSY, figures of time say little" if load > cores else told
 
 
 def cpu_model() -> str:

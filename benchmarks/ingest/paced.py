@@ -22,7 +22,7 @@ from benchmarks.server import Server, folder_bytes, serving
 
 _WARM_UP = 10**9
 _SLOWEST_PROBE_SECONDS = 60.0
-_PAUSE_SECONDS = 10.0
+_PAUSE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
