@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from store.control import ControlStore
 from store.migrate import upgrade
@@ -24,6 +25,10 @@ ON_SERVERS_TOO = {
     "economics.test_ledger": ("cluster",),
 }
 
+
+# How long an example takes is a matter of what else the machine does.
+settings.register_profile("andon", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("andon")
 
 MOST_WORKERS = 4
 WORKER_BYTES = 2 * 2**30  # of memory: one, with the servers that its tests start
