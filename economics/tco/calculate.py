@@ -22,7 +22,7 @@ from economics.tco.facts import FactBook
 from economics.tco.hybrid import base_load
 from economics.tco.mixture import hybrid_option, owned_option
 from economics.tco.origin import Origin
-from economics.tco.ownership import MONTHS_PER_YEAR
+from economics.tco.ownership import HOURS_PER_YEAR, MONTHS_PER_YEAR
 from economics.tco.scenario import ApiTerms, Scenario
 from economics.tco.service import Refusal, refusals
 from economics.tco.simulate import Simulated, simulate
@@ -127,11 +127,9 @@ def _equal(refused: Mapping[str, tuple[Refusal, ...]]) -> set[str]:
 def _option(case: Case, cost: OptionCost, refused: tuple[Refusal, ...], missing: list[Missing]) -> OptionAnswer:
     first = cost.years[0]
     demand, scale = case.demand, case.likely["demand.scale"]
-    year = scale * (8760 / demand.hours)
-    output, total = (
-        demand.total("output_tokens") * year,
-        (demand.total("output_tokens") + demand.total("input_tokens")) * year,
-    )
+    year = scale * HOURS_PER_YEAR / demand.hours
+    output, prompts = demand.total("output_tokens") * year, demand.total("input_tokens") * year
+    total = output + prompts
     parts = YearCost(**{each.name: money(getattr(first, each.name) / MONTHS_PER_YEAR) for each in fields(YearCost)})
     used = set(cost.shares) if cost.name == "hybrid" else {cost.name}
     return OptionAnswer(
@@ -143,13 +141,18 @@ def _option(case: Case, cost: OptionCost, refused: tuple[Refusal, ...], missing:
         usd_per_mtok_blended=money(first.usd * MILLION / total) if total else None,
         usd_per_mtok_output=money(first.usd * MILLION / output) if output else None,
         parts_per_month=parts,
-        egress_share=money(first.egress_usd / first.usd) if first.usd else None,
+        egress_share=money(first.egress_usd / first.usd) if first.usd and _egress_is_known(case, used) else None,
         gpus=cost.gpus,
         owned_replicas=cost.owned_replicas,
         utilisation=_cut(cost.utilisation),
         shares={who: money(share) for who, share in cost.shares.items()},
         left_out=tuple(each.what for each in missing if each.option in used and not each.blocks),
     )
+
+
+def _egress_is_known(case: Case, used: set[str]) -> bool:
+    plans = {"api": case.api, "rented": case.rented, "owned": case.owned}
+    return all(plan is None or plan.tariff is not None for name, plan in plans.items() if name in used)
 
 
 def _comparisons(

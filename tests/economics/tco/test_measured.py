@@ -131,6 +131,8 @@ def test_nothing_but_what_is_measured_and_configured(telemetry: TelemetryStore) 
     assert option(found, "owned").gpus == 2
     assert not option(found, "owned").compared
     assert any(each.option == "api" and each.blocks for each in found.missing)
+    # Five hours are little to stand for years.
+    assert any(each.what == "a week of measured hours: 5 stand for all hours to come" for each in found.missing)
 
 
 def test_the_checklist_says_which_api_is_the_alternative_and_what_egress_costs(telemetry: TelemetryStore) -> None:
