@@ -21,11 +21,17 @@ from economics.tco.facts import FactBook, FactError
 from economics.tco.origin import Origin
 from economics.tco.owned_terms import take_owned
 from economics.tco.ownership import HOURS_PER_YEAR
-from economics.tco.scenario import RentedTerms, Scenario
+from economics.tco.scenario import Delivered, RentedTerms, Required, Scenario
 from economics.tco.service import good_share
 from economics.tco.spread import Spread
 
 WEEK_HOURS = 168
+_SERVICE_UNITS = {
+    "context_tokens": "token",
+    "time_to_first_token_seconds": "s",
+    "time_per_output_token_seconds": "s",
+    "good_share": "1",
+}
 
 
 def resolve(
@@ -45,6 +51,7 @@ def resolve(
     account.take("finance.discount_rate", scenario.finance.discount_rate, "discount_rate", "1")
     account.given("demand.scale", scenario.demand.scale, "1")
     account.plain("demand.growth_per_year", scenario.demand.growth_per_year, "1")
+    _take_services(account)
     _take_traffic(account)
     api = _take_api(account)
     curve = _curve(demand, scenario, now) if demand.levels else ()
@@ -97,6 +104,22 @@ def _curve(demand: Demand, scenario: Scenario, now: datetime) -> tuple[Point, ..
     return tuple(
         Point(count * year, Decimal(output), Decimal(prompts), usd) for (output, prompts, usd), count in hours.items()
     )
+
+
+def _take_services(account: Account) -> None:
+    """What is required and what is given, as far as it is stated."""
+    scenario = account.scenario
+    stated: dict[str, Required | Delivered] = {"service": scenario.service}
+    for option in ("api", "rented", "owned"):
+        side = getattr(scenario, option)
+        if side is not None:
+            stated[f"{option}.service"] = side.service
+    for path, service in stated.items():
+        for name in type(service).model_fields:
+            value = getattr(service, name)
+            if value not in (None, ()):
+                text = ", ".join(value) if isinstance(value, tuple) else value
+                account.plain(f"{path}.{name}", text, _SERVICE_UNITS.get(name, ""))
 
 
 def _take_traffic(account: Account) -> None:

@@ -81,6 +81,7 @@ def test_every_input_says_where_it_comes_from() -> None:
     found = answer(owned__maintenance_share=None)
     origins = {each.name: each.source for each in found.assumptions}
     assert set(case().spreads) <= set(origins)
+    assert origins["owned.purchase_usd"] == origins["service.model"] == origins["rented.service.good_share"]
     assert origins["owned.purchase_usd"] == "your scenario"
     assert origins["owned.maintenance_share"] == "of the purchase price, each year"
     assert origins["rented.scaling"].startswith("not set")
