@@ -80,7 +80,8 @@ def _demand(demand: DemandAnswer) -> Iterator[str]:
 
 def _options(found: TcoAnswer) -> Iterator[str]:
     ratios = {each.option: each for each in found.comparisons}
-    head = ("option", "USD/month", "USD/Mtok", "USD/Mtok-out", "USD now", "GPUs", "in use", "R", "P10-P90", "verdict")
+    costs = ("option", "USD/month", "USD/Mtok", "USD/Mtok-out", "USD now", "egress", "GPUs", "in use")
+    head = (*costs, "R", "P10-P90", "verdict")
     rows = (_option(option, ratios.get(option.name), found.baseline) for option in found.options)
     yield from aligned([head, *rows])
     for option in found.options:
@@ -105,6 +106,7 @@ def _option(option: OptionAnswer, against: Comparison | None, baseline: str) -> 
         _figure(option.usd_per_mtok_blended),
         _figure(option.usd_per_mtok_output),
         dollars(option.present_usd),
+        _percent(option.egress_share),
         f"{option.gpus}" if option.gpus else "-",
         "-" if option.utilisation is None else f"{100 * option.utilisation:.0f} %",
         ratio,

@@ -25,7 +25,7 @@ class Account:
     ) -> None:
         self.scenario = scenario
         self.facts = facts
-        self._now = now
+        self.now = now
         self._origins = origins or {}
         self.spreads: dict[str, Spread] = {}
         self.assumptions: list[Assumption] = []
@@ -33,7 +33,7 @@ class Account:
 
     def assume(self, name: str, value: object, unit: str, origin: Origin) -> None:
         """Note an input."""
-        age = origin.age_days(self._now)
+        age = origin.age_days(self.now)
         stale = age is not None and age > STALE_DAYS
         text = value if isinstance(value, str) else _spelt(value)
         self.assumptions.append(

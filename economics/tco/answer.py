@@ -57,6 +57,7 @@ class OptionAnswer:
     """What one option costs. Rates are of the first year; the present value is over all years.
 
     Attributes:
+        egress_share: of the first year's cost; None where a price of egress is not known.
         compared: whether it gives the service that is required; if not, `refusals` say why.
         usd_per_mtok_output: all cost on output tokens, "output-loaded".
         left_out: parts of its cost that are not known and not in it.

@@ -16,9 +16,9 @@ from economics.tco.ownership import (
     break_even_tokens_per_month,
     break_even_utilisation,
 )
+from economics.tco.rounding import rounded
 
 MILLION = Decimal(10**6)
-_DIGITS = Decimal("0.000001")
 
 
 def owned_rate(case: Case) -> OwnedRate | None:
@@ -27,7 +27,9 @@ def owned_rate(case: Case) -> OwnedRate | None:
         return None
     one = ownership(case, case.owned)
     fixed = one.fixed_usd_per_year / HOURS_PER_YEAR / one.availability
-    return OwnedRate(_cut(one.usd_per_gpu_hour), _cut(fixed), _cut(one.variable_usd_per_hour / one.availability))
+    return OwnedRate(
+        rounded(one.usd_per_gpu_hour), rounded(fixed), rounded(one.variable_usd_per_hour / one.availability)
+    )
 
 
 def against_rent(case: Case, facts: FactBook, comparable: bool) -> tuple[BreakEvenUtilisation, ...]:
@@ -54,7 +56,7 @@ def against_rent(case: Case, facts: FactBook, comparable: bool) -> tuple[BreakEv
         same /= replica_tokens(case, "rented", case.rented) / case.rented.gpus_per_replica
         offers.append(("the scenario's rented option", case.likely["rented.usd_per_gpu_hour"] * same, ""))
     return tuple(
-        BreakEvenUtilisation(against, _cut(usd), _share(fixed, variable, usd), as_of)
+        BreakEvenUtilisation(against, rounded(usd), rounded(break_even_utilisation(fixed, variable, usd)), as_of)
         for against, usd, as_of in sorted(offers, key=lambda offer: offer[1])
     )
 
@@ -74,16 +76,7 @@ def against_api(case: Case, costs: Mapping[str, OptionCost]) -> BreakEvenTokens 
     capacity = costs["owned"].owned_replicas * replica_tokens(case, "owned", case.owned) * HOURS_PER_MONTH
     found = break_even_tokens_per_month(fixed, api_per_mtok, variable)
     return BreakEvenTokens(
-        tokens_per_month=None if found is None else found.quantize(Decimal(1)),
-        capacity_per_month=(capacity * tokens / output).quantize(Decimal(1)),
-        wanted_per_month=tokens.quantize(Decimal(1)),
+        tokens_per_month=rounded(found, 0),
+        capacity_per_month=rounded(capacity * tokens / output, 0),
+        wanted_per_month=rounded(tokens, 0),
     )
-
-
-def _cut(value: Decimal) -> Decimal:
-    return value.quantize(_DIGITS)
-
-
-def _share(fixed: Decimal, variable: Decimal, rent: Decimal) -> Decimal | None:
-    found = break_even_utilisation(fixed, variable, rent)
-    return None if found is None else _cut(found)

@@ -22,7 +22,8 @@ from economics.tco.facts import FactBook
 from economics.tco.hybrid import base_load
 from economics.tco.mixture import hybrid_option, owned_option
 from economics.tco.origin import Origin
-from economics.tco.ownership import MONTHS_PER_YEAR
+from economics.tco.ownership import HOURS_PER_YEAR, MONTHS_PER_YEAR
+from economics.tco.rounding import rounded
 from economics.tco.scenario import ApiTerms, Scenario
 from economics.tco.service import Refusal, refusals
 from economics.tco.simulate import Simulated, simulate
@@ -30,7 +31,6 @@ from economics.tco.terms import resolve
 from economics.tco.verdict import Verdict, cost_ratio, judge_claim
 
 MILLION = Decimal(10**6)
-_CENTS = Decimal("0.000001")
 
 
 def calculate(
@@ -127,29 +127,32 @@ def _equal(refused: Mapping[str, tuple[Refusal, ...]]) -> set[str]:
 def _option(case: Case, cost: OptionCost, refused: tuple[Refusal, ...], missing: list[Missing]) -> OptionAnswer:
     first = cost.years[0]
     demand, scale = case.demand, case.likely["demand.scale"]
-    year = scale * (8760 / demand.hours)
-    output, total = (
-        demand.total("output_tokens") * year,
-        (demand.total("output_tokens") + demand.total("input_tokens")) * year,
-    )
-    parts = YearCost(**{each.name: money(getattr(first, each.name) / MONTHS_PER_YEAR) for each in fields(YearCost)})
+    year = scale * HOURS_PER_YEAR / demand.hours
+    output, prompts = demand.total("output_tokens") * year, demand.total("input_tokens") * year
+    total = output + prompts
+    parts = YearCost(**{each.name: rounded(getattr(first, each.name) / MONTHS_PER_YEAR) for each in fields(YearCost)})
     used = set(cost.shares) if cost.name == "hybrid" else {cost.name}
     return OptionAnswer(
         name=cost.name,
         compared=not refused,
         refusals=refused,
-        usd_per_month=money(first.usd / MONTHS_PER_YEAR),
-        present_usd=money(cost.present_usd(case.likely["finance.discount_rate"])),
-        usd_per_mtok_blended=money(first.usd * MILLION / total) if total else None,
-        usd_per_mtok_output=money(first.usd * MILLION / output) if output else None,
+        usd_per_month=rounded(first.usd / MONTHS_PER_YEAR),
+        present_usd=rounded(cost.present_usd(case.likely["finance.discount_rate"])),
+        usd_per_mtok_blended=rounded(first.usd * MILLION / total) if total else None,
+        usd_per_mtok_output=rounded(first.usd * MILLION / output) if output else None,
         parts_per_month=parts,
-        egress_share=money(first.egress_usd / first.usd) if first.usd else None,
+        egress_share=rounded(first.egress_usd / first.usd) if first.usd and _egress_is_known(case, used) else None,
         gpus=cost.gpus,
         owned_replicas=cost.owned_replicas,
-        utilisation=_cut(cost.utilisation),
-        shares={who: money(share) for who, share in cost.shares.items()},
+        utilisation=rounded(cost.utilisation),
+        shares={who: rounded(share) for who, share in cost.shares.items()},
         left_out=tuple(each.what for each in missing if each.option in used and not each.blocks),
     )
+
+
+def _egress_is_known(case: Case, used: set[str]) -> bool:
+    plans = {"api": case.api, "rented": case.rented, "owned": case.owned}
+    return all(plan is None or plan.tariff is not None for name, plan in plans.items() if name in used)
 
 
 def _comparisons(
@@ -159,13 +162,14 @@ def _comparisons(
     equal = _equal(refused)
     others = [name for name in costs if name != baseline]
     if baseline not in equal:
-        return tuple(_not_compared(case, name, baseline) for name in others)
-    judged = [name for name in others if name in equal]
+        return tuple(_not_compared(case, name, baseline, costs, refused) for name in others)
+    rate = case.likely["finance.discount_rate"]
+    judged = [name for name in others if name in equal and costs[name].present_usd(rate) > 0]
     simulated = simulate(case, judged, base) if judged else {}
     return tuple(
         _comparison(case, costs[name], costs[baseline], simulated[name])
-        if name in equal
-        else _not_compared(case, name, name)
+        if name in judged
+        else _not_compared(case, name, name, costs, refused)
         for name in others
     )
 
@@ -180,15 +184,15 @@ def _comparison(case: Case, cost: OptionCost, baseline: OptionCost, simulated: S
     returns = None
     if cost.capex_usd:
         flows = [before - after for before, after in zip(baseline.flows(), cost.flows(), strict=True)]
-        returns = _cut_returns(judge_flows(flows, rate))
+        returns = _rounded_returns(judge_flows(flows, rate))
     claimed = case.scenario.simulation.claimed_ratio
     verdict = judge_claim(simulated.probability_of_claim)
     likely = "no input is uncertain" if simulated.certain else f"over {simulated.draws} draws"
     return Comparison(
         option=cost.name,
         baseline=baseline.name,
-        cost_ratio=_cut(ratio),
-        saved_share=money(1 - 1 / ratio) if ratio else None,
+        cost_ratio=rounded(ratio),
+        saved_share=rounded(1 - 1 / ratio) if ratio else None,
         returns=returns,
         simulated=simulated,
         claimed_ratio=claimed,
@@ -198,37 +202,32 @@ def _comparison(case: Case, cost: OptionCost, baseline: OptionCost, simulated: S
     )
 
 
-def _cut_returns(found: Returns) -> Returns:
+def _rounded_returns(found: Returns) -> Returns:
     return Returns(
-        investment_usd=money(found.investment_usd),
-        npv_usd=money(found.npv_usd),
-        irr=_cut(found.irr),
-        payback_months=_cut(found.payback_months),
-        discounted_payback_months=_cut(found.discounted_payback_months),
-        benefit_cost_ratio=_cut(found.benefit_cost_ratio),
-        roi=_cut(found.roi),
+        investment_usd=rounded(found.investment_usd),
+        npv_usd=rounded(found.npv_usd),
+        irr=rounded(found.irr),
+        payback_months=rounded(found.payback_months),
+        discounted_payback_months=rounded(found.discounted_payback_months),
+        benefit_cost_ratio=rounded(found.benefit_cost_ratio),
+        roi=rounded(found.roi),
     )
 
 
-def _cut(value: Decimal | None) -> Decimal | None:
-    return None if value is None else money(value)
-
-
-def _not_compared(case: Case, option: str, to_blame: str) -> Comparison:
-    text = f"not compared: {to_blame} does not give, or does not state, the service that is required"
-    if to_blame not in ("api", "rented", "owned") or getattr(case.scenario, to_blame) is None:
-        text = f"not compared: the baseline {to_blame} has no cost; see what is missing"
-    claimed = case.scenario.simulation.claimed_ratio
-    baseline = case.scenario.baseline
-    return Comparison(option, baseline, None, None, None, None, claimed, Verdict.NOT_JUDGED, text)
+def _not_compared(
+    case: Case, option: str, to_blame: str, costs: Mapping[str, OptionCost], refused: Mapping[str, tuple[Refusal, ...]]
+) -> Comparison:
+    if refused.get(to_blame):
+        text = f"{to_blame} does not give, or does not state, the service that is required"
+    elif to_blame in costs:
+        text = f"{to_blame} costs nothing, so there is no ratio"
+    else:
+        text = f"the baseline {to_blame} has no cost; see what is missing"
+    baseline, claimed = case.scenario.baseline, case.scenario.simulation.claimed_ratio
+    return Comparison(option, baseline, None, None, None, None, claimed, Verdict.NOT_JUDGED, f"not compared: {text}")
 
 
 def _basis(demand: Demand) -> str:
     if demand.source == "measured":
         return "list prices and your scenario, on measured demand; costs to come are a projection, not a bill"
     return "list prices and your scenario, on a written demand; costs to come are a projection, not a bill"
-
-
-def money(value: Decimal) -> Decimal:
-    """Six decimals, so that answers do not end in the digits of a division."""
-    return value.quantize(_CENTS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 
 from economics.tco.demand import Demand
 from economics.tco.egress import Tariff
@@ -105,7 +106,7 @@ class Case:
     assumptions: tuple[Assumption, ...]
     missing: tuple[Missing, ...]
 
-    @property
+    @cached_property
     def likely(self) -> dict[str, Decimal]:
         """Every input at its likeliest."""
         return {name: spread.likely for name, spread in self.spreads.items()}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from decimal import ROUND_CEILING, Decimal
 from typing import TypeVar
 
-from economics.tco.case import ApiPlan, Case, MachinePlan, OwnedPlan, Point, RentedPlan
+from economics.tco.case import ApiPlan, Case, MachinePlan, OwnedPlan, Point, RentedPlan, ScenarioError
 from economics.tco.egress import Tariff, gigabytes
 from economics.tco.ownership import HOURS_PER_YEAR, MONTHS_PER_YEAR, Ownership
 
@@ -19,6 +19,7 @@ T = TypeVar("T")
 SECONDS_PER_HOUR = 3600
 # A billionth of a replica is a rounding of the division, not demand.
 WHOLE = Decimal("1e-9")
+MOST_REPLICAS = 10**7
 
 
 class UnknownPriceError(ValueError):
@@ -100,8 +101,16 @@ def replica_tokens(case: Case, option: str, plan: MachinePlan) -> Decimal:
 
 
 def replicas_for(tokens: Decimal, each: Decimal) -> int:
-    """Whole replicas that serve so many tokens of an hour."""
-    return int((tokens / each - WHOLE).to_integral_value(ROUND_CEILING))
+    """Whole replicas that serve so many tokens of an hour.
+
+    Raises:
+        ScenarioError: they would be more than anybody has.
+    """
+    count = int((tokens / each - WHOLE).to_integral_value(ROUND_CEILING))
+    if count > MOST_REPLICAS:
+        allowed = f"it takes more than {MOST_REPLICAS} replicas; correct it, or output_tokens_per_second"
+        raise ScenarioError("demand", f"{tokens:.4g} output tokens in an hour", allowed)
+    return count
 
 
 def ownership(case: Case, plan: OwnedPlan) -> Ownership:

@@ -7,10 +7,10 @@ from decimal import Decimal
 from economics.tco.answer import Bin, DemandAnswer
 from economics.tco.demand import Demand
 from economics.tco.ownership import HOURS_PER_MONTH
+from economics.tco.rounding import rounded
 
 BINS = 10
 BASE_SHARE = Decimal("0.95")
-_DIGITS = Decimal("0.001")
 
 
 def describe(demand: Demand) -> DemandAnswer:
@@ -26,14 +26,14 @@ def describe(demand: Demand) -> DemandAnswer:
         window_end=window.end if window else None,
         hours=hours,
         unknown_hours=demand.unknown_hours,
-        coverage=_cut(hours / (hours + demand.unknown_hours)) if window and hours + demand.unknown_hours else None,
+        coverage=_three(hours / (hours + demand.unknown_hours)) if window and hours + demand.unknown_hours else None,
         vantage=demand.vantage,
         calls=demand.total("calls"),
         calls_without_usage=demand.total("calls_without_usage"),
-        input_tokens_per_month=_cut(demand.total("input_tokens") * month),
-        cached_input_tokens_per_month=_cut(demand.total("cache_read_tokens") * month),
-        output_tokens_per_month=_cut(demand.total("output_tokens") * month),
-        mean_tokens=_cut(demand.total("output_tokens") / hours) if hours else Decimal(0),
+        input_tokens_per_month=_three(demand.total("input_tokens") * month),
+        cached_input_tokens_per_month=_three(demand.total("cache_read_tokens") * month),
+        output_tokens_per_month=_three(demand.total("output_tokens") * month),
+        mean_tokens=_three(demand.total("output_tokens") / hours) if hours else Decimal(0),
         base_tokens=base_tokens(demand),
         peak_tokens=peak,
         histogram=histogram(demand),
@@ -63,5 +63,5 @@ def histogram(demand: Demand) -> tuple[Bin, ...]:
     return tuple(Bin(edge, count) for edge, count in zip(edges, counts, strict=True))
 
 
-def _cut(value: Decimal) -> Decimal:
-    return value.quantize(_DIGITS)
+def _three(value: Decimal) -> Decimal:
+    return rounded(value, 3)

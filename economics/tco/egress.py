@@ -39,13 +39,7 @@ class Tariff:
         return cls(name, (Tier(Decimal(0), None, usd_per_gb),))
 
     def usd(self, month_gb: Decimal) -> Decimal | None:
-        """What a month's GB cost, USD; None beyond the last tier that is known.
-
-        >>> Tariff("x", (Tier(Decimal(0), Decimal(100), Decimal(0)), Tier(Decimal(100), None, Decimal("0.09")))).usd(
-        ...     Decimal(1100)
-        ... )
-        Decimal('90.00')
-        """
+        """What a month's GB cost, USD; None beyond the last tier that is known."""
         end = self.tiers[-1].to_gb
         if end is not None and month_gb > end:
             return None

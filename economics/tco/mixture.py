@@ -6,7 +6,7 @@ replica. `hybrid` chooses the base load.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
 from economics.tco.case import Case, OwnedPlan, Point
@@ -43,11 +43,28 @@ class Served:
     rent_usd: Decimal = Decimal(0)
     api_usd: Decimal = Decimal(0)
 
+    # Written out: this is added up for every hour of every year.
     def __add__(self, other: Served) -> Served:
-        return Served(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(Served)))
+        return Served(
+            self.owned + other.owned,
+            self.rented + other.rented,
+            self.api + other.api,
+            self.prompts + other.prompts,
+            self.busy + other.busy,
+            self.rent_usd + other.rent_usd,
+            self.api_usd + other.api_usd,
+        )
 
-    def times(self, hours: Decimal) -> Served:
-        return Served(*(getattr(self, each.name) * hours for each in fields(Served)))
+    def times(self, factor: Decimal) -> Served:
+        return Served(
+            self.owned * factor,
+            self.rented * factor,
+            self.api * factor,
+            self.prompts * factor,
+            self.busy * factor,
+            self.rent_usd * factor,
+            self.api_usd * factor,
+        )
 
 
 def owned_option(case: Case, plan: OwnedPlan) -> OptionCost:

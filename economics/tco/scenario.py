@@ -16,6 +16,7 @@ from economics.tco.spread import Distribution, Spread, Uncertain
 
 OptionName = Literal["api", "rented", "owned"]
 Growth = Annotated[Decimal, Field(gt=-1, le=10)]
+MOST_TOKENS = 10**13  # in one hour
 
 
 def _bounded(above: Decimal | None, least: Decimal, most: Decimal | None) -> Callable[[Spread], Spread]:
@@ -45,9 +46,9 @@ class _Part(BaseModel):
 class Level(_Part):
     """So many hours in which the same was asked for."""
 
-    hours: Decimal = Field(gt=0, description="how many hours were like this")
-    output_tokens: int = Field(ge=0, description="output tokens in each of these hours, reasoning included")
-    input_tokens: int = Field(0, ge=0, description="input tokens in each hour, those read from a cache included")
+    hours: Decimal = Field(ge=Decimal("0.001"), le=10**6, description="how many hours were like this")
+    output_tokens: int = Field(ge=0, le=MOST_TOKENS, description="output tokens in each of them, reasoning included")
+    input_tokens: int = Field(0, ge=0, le=MOST_TOKENS, description="input tokens in each, those from a cache included")
     cached_input_tokens: int = Field(0, ge=0, description="of the input: read from a cache")
     calls: int | None = Field(
         None, ge=1, description="calls in each hour: they decide the price tier; left out: the lowest"
@@ -102,7 +103,10 @@ class Delivered(_Part):
     time_to_first_token_seconds: Decimal | None = Field(None, gt=0, description="95th percentile")
     time_per_output_token_seconds: Decimal | None = Field(None, gt=0, description="95th percentile")
     good_share: Decimal | None = Field(
-        None, gt=0, le=1, description="share of its output tokens in requests that succeed within the SLO"
+        None,
+        ge=Decimal("0.001"),
+        le=1,
+        description="share of its tokens in requests that succeed within the SLO",
     )
 
 
@@ -111,15 +115,15 @@ class ApiTerms(_Part):
 
     provider: str | None = Field(None, description="provider, as in gen_ai.provider.name: for its list price")
     model: str | None = Field(None, description="model of the list price")
-    usd_per_mtok_input: Decimal | None = Field(None, ge=0, description="own price, USD per million input tokens")
+    usd_per_mtok_input: Decimal | None = Field(None, ge=0, le=10**6, description="own price, USD per million input")
     usd_per_mtok_cached_input: Decimal | None = Field(
-        None, ge=0, description="own price of cached input; left out: as input"
+        None, ge=0, le=10**6, description="own price of cached input; left out: as input"
     )
-    usd_per_mtok_output: Decimal | None = Field(None, ge=0, description="own price, USD per million output tokens")
+    usd_per_mtok_output: Decimal | None = Field(None, ge=0, le=10**6, description="own price, USD per million output")
     price_scale: NotNegative = Field(Spread.sure(1), description="factor on all prices: 0.8 is a fifth off")
     price_change_per_year: Growth = Field(Decimal(0), description="-0.5: half as dear each year")
     egress: str | None = Field(None, description="tariff by which prompts leave the application's cloud")
-    egress_usd_per_gb: Decimal | None = Field(None, ge=0, description="or a price of one's own")
+    egress_usd_per_gb: Decimal | None = Field(None, ge=0, le=10**6, description="or a price of one's own")
     service: Delivered = Delivered()
 
     @model_validator(mode="after")
@@ -137,9 +141,9 @@ class MachineTerms(_Part):
         None,
         description="sustained output tokens per second of ONE accelerator, at the SLO and with the demand's input",
     )
-    gpus_per_replica: int = Field(1, ge=1, description="accelerators that serve together, all roles counted")
+    gpus_per_replica: int = Field(1, ge=1, le=10**5, description="accelerators that serve together, all roles counted")
     egress: str | None = Field(None, description="tariff by which answers leave: AWS, Azure, GCP premium, Lambda, ...")
-    egress_usd_per_gb: Decimal | None = Field(None, ge=0, description="or a price of one's own")
+    egress_usd_per_gb: Decimal | None = Field(None, ge=0, le=10**6, description="or a price of one's own")
     service: Delivered = Delivered()
 
 
@@ -155,8 +159,8 @@ class RentedTerms(MachineTerms):
     scaling: Literal["hourly", "fixed"] = Field(
         "hourly", description="hourly: each hour bills the replicas it needs; fixed: the peak's replicas, always"
     )
-    commitment_gpu_hours_per_month: Decimal = Field(Decimal(0), ge=0, description="billed at least, used or not")
-    storage_usd_per_month: Decimal = Field(Decimal(0), ge=0, description="disks and images")
+    commitment_gpu_hours_per_month: Decimal = Field(Decimal(0), ge=0, le=10**10, description="billed at least")
+    storage_usd_per_month: Decimal = Field(Decimal(0), ge=0, le=10**12, description="disks and images")
 
 
 class OwnedTerms(MachineTerms):
@@ -172,7 +176,7 @@ class OwnedTerms(MachineTerms):
         description="average draw of one while it serves, with its share of the host; left out: kw_provisioned / pue",
     )
     kw_provisioned: Decimal | None = Field(
-        None, gt=0, description="utility power that is provisioned for one; left out: of the facts"
+        None, gt=0, le=10**6, description="utility power that is provisioned for one; left out: of the facts"
     )
     idle_power_share: Share = Field(Spread.sure(0), description="draw while idle, as a share of kw")
     hosting_usd_per_kw_month: NotNegative | None = Field(None, description="rent of a place, per provisioned kW")
@@ -181,7 +185,7 @@ class OwnedTerms(MachineTerms):
     software_usd_per_year: NotNegative | None = Field(None, description="licences, for one accelerator")
     availability: PositiveShare | None = Field(None, description="share of the hours in which one can serve")
     residual_share: Share | None = Field(None, description="of the purchase, what it is sold for at the end")
-    spare_replicas: int = Field(0, ge=0, description="replicas that stand by")
+    spare_replicas: int = Field(0, ge=0, le=10**6, description="replicas that stand by")
 
 
 class PowerTerms(_Part):
@@ -220,7 +224,7 @@ class SimulationTerms(_Part):
     seed: int = Field(0, ge=0, lt=2**63, description="the same seed gives the same answer")
     draws: int = Field(10_000, ge=100, le=20_000, description="how many")
     distribution: Distribution = Field("pert", description="between low, likely and high")
-    claimed_ratio: Decimal = Field(Decimal(3), gt=0, description="the cost ratio that is claimed: 3 for 3:1")
+    claimed_ratio: Decimal = Field(Decimal(3), gt=0, le=10**6, description="the cost ratio that is claimed: 3 for 3:1")
 
 
 class Scenario(_Part):

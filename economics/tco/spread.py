@@ -5,13 +5,14 @@ Money follows the likeliest in `Decimal`; the simulation draws PERT or triangula
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
+LARGEST = Decimal(10**12)
 Distribution = Literal["pert", "triangular"]
 Floats = NDArray[np.float64]
 
@@ -29,6 +30,8 @@ class Spread(BaseModel):
     def _in_order(self) -> Spread:
         if not self.low <= self.likely <= self.high:
             raise ValueError(f"low = {self.low}, likely = {self.likely}, high = {self.high} must rise in this order")
+        if max(abs(self.low), abs(self.high)) > LARGEST:
+            raise ValueError(f"{self.high} is beyond {LARGEST}")
         return self
 
     @classmethod
@@ -66,9 +69,15 @@ class Spread(BaseModel):
 
 
 def _widened(given: object) -> object:
-    if isinstance(given, int | float | str | Decimal) and not isinstance(given, bool):
-        return {"low": given, "likely": given, "high": given}
-    return given
+    if isinstance(given, bool) or not isinstance(given, int | float | str | Decimal):
+        return given
+    try:
+        number = Decimal(str(given))
+    except InvalidOperation:
+        raise ValueError("write a number, or a range {low = 1, likely = 2, high = 4}") from None
+    if not number.is_finite():
+        raise ValueError("write a finite number")
+    return Spread.sure(number)
 
 
 Uncertain = Annotated[Spread, BeforeValidator(_widened, json_schema_input_type=Decimal | Spread)]

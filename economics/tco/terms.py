@@ -13,17 +13,25 @@ from datetime import datetime
 from decimal import Decimal
 
 from economics import prices
-from economics.tco.account import Account
-from economics.tco.api_price import api_usd, own_card
+from economics.tco.account import Account, plain
+from economics.tco.api_price import MILLION, api_usd, own_card
 from economics.tco.case import ApiPlan, Case, Point, RentedPlan, ScenarioError
 from economics.tco.demand import Demand
 from economics.tco.facts import FactBook, FactError
 from economics.tco.origin import Origin
 from economics.tco.owned_terms import take_owned
 from economics.tco.ownership import HOURS_PER_YEAR
-from economics.tco.scenario import RentedTerms, Scenario
+from economics.tco.scenario import Delivered, RentedTerms, Required, Scenario
 from economics.tco.service import good_share
 from economics.tco.spread import Spread
+
+WEEK_HOURS = 168
+_SERVICE_UNITS = {
+    "context_tokens": "token",
+    "time_to_first_token_seconds": "s",
+    "time_per_output_token_seconds": "s",
+    "good_share": "1",
+}
 
 
 def resolve(
@@ -43,17 +51,13 @@ def resolve(
     account.take("finance.discount_rate", scenario.finance.discount_rate, "discount_rate", "1")
     account.given("demand.scale", scenario.demand.scale, "1")
     account.plain("demand.growth_per_year", scenario.demand.growth_per_year, "1")
+    _take_services(account)
     _take_traffic(account)
     api = _take_api(account)
     curve = _curve(demand, scenario, now) if demand.levels else ()
-    if api is not None and any(point.api_usd is None for point in curve):
-        account.miss("api", "the API's price", _no_price(account), blocks=True)
-        api = None
     rented = _take_rented(account)
     owned = take_owned(account)
-    if not any(point.output_tokens for point in curve):
-        fix = "run traffic, ask for more days (demand.days), or write demand.levels"
-        account.miss("", "a demand: no output token is known of", fix, blocks=True)
+    if not _is_a_demand(account, demand):
         api = rented = owned = None
     return Case(
         scenario,
@@ -69,6 +73,27 @@ def resolve(
     )
 
 
+def _is_a_demand(account: Account, demand: Demand) -> bool:
+    """Whether there is something to compare costs of; notes where it is little."""
+    if not demand.levels:
+        away = f" (of {demand.unknown_hours} Andon did not watch all)" if demand.unknown_hours else ""
+        fix = "let Andon watch for an hour with traffic, or write demand.levels"
+        account.miss("", f"a demand: no whole hour of it is known{away}", fix, blocks=True)
+        return False
+    if not demand.total("output_tokens"):
+        fix = "run traffic, ask for more days (demand.days) or another demand.model, or write demand.levels"
+        account.miss("", "a demand: no output token is known of", fix, blocks=True)
+        return False
+    if demand.source == "measured" and demand.hours < WEEK_HOURS:
+        what = f"a week of measured hours: {demand.hours} stand for all hours to come"
+        account.miss("", what, "let Andon watch for longer", blocks=False)
+    if any(level.input_tokens and not level.output_tokens for level in demand.levels):
+        for option in ("rented", "owned"):
+            what = "input of hours without output, which the API's cost has, is not in the cost"
+            account.miss(option, what, "measure longer hours, or leave such levels out", blocks=False)
+    return True
+
+
 def _curve(demand: Demand, scenario: Scenario, now: datetime) -> tuple[Point, ...]:
     """A year of hours like those of the demand; hours that ask for the same are one point."""
     year = HOURS_PER_YEAR / demand.hours
@@ -79,6 +104,22 @@ def _curve(demand: Demand, scenario: Scenario, now: datetime) -> tuple[Point, ..
     return tuple(
         Point(count * year, Decimal(output), Decimal(prompts), usd) for (output, prompts, usd), count in hours.items()
     )
+
+
+def _take_services(account: Account) -> None:
+    """What is required and what is given, as far as it is stated."""
+    scenario = account.scenario
+    stated: dict[str, Required | Delivered] = {"service": scenario.service}
+    for option in ("api", "rented", "owned"):
+        side = getattr(scenario, option)
+        if side is not None:
+            stated[f"{option}.service"] = side.service
+    for path, service in stated.items():
+        for name in type(service).model_fields:
+            value = getattr(service, name)
+            if value not in (None, ()):
+                text = ", ".join(value) if isinstance(value, tuple) else value
+                account.plain(f"{path}.{name}", text, _SERVICE_UNITS.get(name, ""))
 
 
 def _take_traffic(account: Account) -> None:
@@ -106,8 +147,15 @@ def _take_api(account: Account) -> ApiPlan | None:
         account.plain("api.usd_per_mtok_input", api.usd_per_mtok_input, "USD/Mtok")
         account.plain("api.usd_per_mtok_output", api.usd_per_mtok_output, "USD/Mtok")
     else:
+        card = prices.rate_card(api.provider or "", api.model or "", 0, account.now)
+        if card is None:
+            account.miss("api", "the API's price", _no_price(account), blocks=True)
+            return None
         account.plain("api.provider", f"{api.provider} {api.model}", "")
-        account.assume("api.price", f"list price of {api.model}", "", Origin(prices.VERSION, "", "high"))
+        million = [each * MILLION for each in (card.input_token, card.input_token + card.cache_read_token)]
+        text = "{} in, {} cached, {} out".format(*(plain(each) for each in (*million, card.output_token * MILLION)))
+        note = "of the lowest tier"
+        account.assume("api.price", text, "USD/Mtok", Origin(prices.VERSION, "", "high", note))
     account.given("api.price_scale", api.price_scale, "1")
     account.plain("api.price_change_per_year", api.price_change_per_year, "1")
     tariff = account.tariff("api", api.egress, api.egress_usd_per_gb, None, "prompts on their way to the API")

@@ -53,11 +53,11 @@ def test_the_table_says_costs_ratio_verdict_and_what_they_rest_on() -> None:
     ]
     head = next(place for place, line in enumerate(lines) if line.startswith("option"))
     assert lines[head : head + 5] == [
-        "option  USD/month  USD/Mtok  USD/Mtok-out  USD now  GPUs  in use  R     P10-P90    verdict",
-        "api     6,570      2.000     2.000         315,360  -     -       1     -          baseline",
-        "rented  1,825      0.556     0.556         87,600   2     100 %   3.60  3.60-3.60  3:1 supported",
-        "owned   1,460      0.444     0.444         70,080   2     62 %    4.50  4.50-4.50  3:1 supported",
-        "hybrid  1,095      0.333     0.333         52,560   1     100 %   6.00  6.00-6.00  3:1 supported",
+        "option  USD/month  USD/Mtok  USD/Mtok-out  USD now  egress  GPUs  in use  R     P10-P90    verdict",
+        "api     6,570      2.000     2.000         315,360  0.0 %   -     -       1     -          baseline",
+        "rented  1,825      0.556     0.556         87,600   0.0 %   2     100 %   3.60  3.60-3.60  3:1 supported",
+        "owned   1,460      0.444     0.444         70,080   0.0 %   2     62 %    4.50  4.50-4.50  3:1 supported",
+        "hybrid  1,095      0.333     0.333         52,560   0.0 %   1     100 %   6.00  6.00-6.00  3:1 supported",
     ]
     assert "hybrid: owned replicas: 1; tokens: 80.0 % owned, 20.0 % rented" in lines
     assert "  payback 10.7 months, discounted 10.7 months; benefit-cost ratio 4.500, ROI 350.0 %" in lines
@@ -103,7 +103,7 @@ def test_a_running_server_is_asked_and_a_fresh_one_says_what_is_missing(tmp_path
     with ServeProcess(tmp_path / "data"):
         asked = andon("tco", "--data-dir", str(tmp_path / "data"))
         assert asked.returncode == 0
-        assert "no output token is known of -> run traffic" in asked.stdout
+        assert "no whole hour of it is known -> let Andon watch" in asked.stdout
         refused = andon("tco", "--scenario", str(path), "--data-dir", str(tmp_path / "data"))
     assert refused.returncode == 2
     assert "owned.egress='Nobody' cannot be used" in refused.stderr

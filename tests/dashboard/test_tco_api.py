@@ -78,7 +78,7 @@ def test_an_empty_body_is_the_measured_demand_and_the_configured_pools(
 def test_without_any_data_everything_that_is_missing_is_named(client: TestClient) -> None:
     found = client.post("/api/v1/tco", json={}).json()
     assert found["options"] == []
-    assert any("no output token" in each["what"] for each in found["missing"])
+    assert any("no whole hour" in each["what"] for each in found["missing"])
 
 
 @pytest.mark.parametrize(

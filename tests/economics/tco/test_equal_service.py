@@ -70,3 +70,14 @@ def test_a_baseline_without_a_cost_is_named() -> None:
     found = answer(api=None)
     assert "the baseline api has no cost" in comparison(found, "owned").text
     assert any(each.option == "api" and each.blocks for each in found.missing)
+
+
+def test_a_baseline_whose_price_is_missing_is_not_blamed_for_its_service() -> None:
+    found = answer(api__usd_per_mtok_input=None, api__usd_per_mtok_output=None)
+    assert "the baseline api has no cost" in comparison(found, "owned").text
+
+
+def test_what_costs_nothing_has_no_ratio() -> None:
+    found = comparison(answer(baseline="rented", api__usd_per_mtok_output=0), "api")
+    assert (found.cost_ratio, found.verdict) == (None, Verdict.NOT_JUDGED)
+    assert found.text == "not compared: api costs nothing, so there is no ratio"

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from economics.prices import VERSION
 from economics.tco.case import ScenarioError
 from economics.tco.facts import FactError, fact_book
 from economics.tco.origin import Origin
@@ -63,6 +64,13 @@ def test_a_list_price_stands_in_for_what_is_not_given_and_is_named() -> None:
     assert "lambda.ai" in price.source
 
 
+def test_the_list_price_of_an_api_is_told() -> None:
+    named = {"api__usd_per_mtok_input": None, "api__usd_per_mtok_output": None}
+    found = answer(**named, api__provider="openai", api__model="gpt-4o-mini")
+    (price,) = (each for each in found.assumptions if each.name == "api.price")
+    assert (price.value, price.unit, price.source) == ("0.15 in, 0.075 cached, 0.6 out", "USD/Mtok", VERSION)
+
+
 def test_an_old_fact_is_marked() -> None:
     found = answer(power__usd_per_kwh=None)
     (price,) = (each for each in found.assumptions if each.name == "power.usd_per_kwh")
@@ -73,6 +81,7 @@ def test_every_input_says_where_it_comes_from() -> None:
     found = answer(owned__maintenance_share=None)
     origins = {each.name: each.source for each in found.assumptions}
     assert set(case().spreads) <= set(origins)
+    assert origins["owned.purchase_usd"] == origins["service.model"] == origins["rented.service.good_share"]
     assert origins["owned.purchase_usd"] == "your scenario"
     assert origins["owned.maintenance_share"] == "of the purchase price, each year"
     assert origins["rented.scaling"].startswith("not set")
@@ -116,6 +125,7 @@ def test_a_part_of_a_cost_that_is_unknown_is_named_not_zero(
 ) -> None:
     found = answer(**change)
     assert option(found, option_name).left_out == (part,)
+    assert (option(found, option_name).egress_share is None) == ("egress" in part)
     assert [each.blocks for each in found.missing if each.what == part] == [False]
 
 
@@ -123,6 +133,13 @@ def test_hardware_that_nobody_has_heard_of_needs_a_price_of_its_own() -> None:
     (missing,) = (each for each in answer(owned__purchase_usd=None, owned__accelerator="Z1").missing if each.blocks)
     assert missing.fix.startswith("set owned.purchase_usd; no accelerator 'Z1' is known; there are: H100, ")
     assert option(answer(owned__accelerator="Z1"), "owned").gpus == 2
+
+
+def test_hours_of_input_alone_are_no_work_for_sizing_machines_and_that_is_told() -> None:
+    levels = [{"hours": 1, "output_tokens": 3_600_000}, {"hours": 1, "output_tokens": 0, "input_tokens": 5}]
+    found = answer(demand__levels=levels)
+    assert any("input of hours without output" in part for part in option(found, "rented").left_out)
+    assert option(found, "api").left_out == ()
 
 
 def test_egress_beyond_the_known_tiers_blocks_the_option() -> None:

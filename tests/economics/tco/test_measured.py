@@ -131,6 +131,8 @@ def test_nothing_but_what_is_measured_and_configured(telemetry: TelemetryStore) 
     assert option(found, "owned").gpus == 2
     assert not option(found, "owned").compared
     assert any(each.option == "api" and each.blocks for each in found.missing)
+    # Five hours are little to stand for years.
+    assert any(each.what == "a week of measured hours: 5 stand for all hours to come" for each in found.missing)
 
 
 def test_the_checklist_says_which_api_is_the_alternative_and_what_egress_costs(telemetry: TelemetryStore) -> None:
@@ -186,6 +188,8 @@ def test_a_part_that_a_scenario_begins_is_filled_with_what_was_measured(telemetr
     service = {**SERVICE, "model": None, "good_share": 1}
     found = ask(telemetry, settings, service={**SERVICE, "model": None}, rented={"service": service})
     assert (option(found, "rented").compared, option(found, "rented").usd_per_month) == (True, 2 * 2 * 730)
+    origins = {each.name: each.source for each in found.assumptions}
+    assert origins["service.model"] == origins["rented.service.model"] == "measured: the model of the demand"
     listed = ask(telemetry, settings, rented={"accelerator": "h100-sxm", "provider": "Lambda"})
     assert option(listed, "rented").usd_per_month == 2 * Decimal("3.99") * 730
     other = ask(telemetry, settings, rented={"accelerator": "B200", "provider": "Lambda"})

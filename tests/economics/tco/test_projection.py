@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from economics.tco.case import Case
+from economics.tco.cashflow import npv
 from economics.tco.compare import OptionCost, api_option, rented_option
 from economics.tco.hybrid import base_load
 from economics.tco.mixture import hybrid_option, owned_option
@@ -43,14 +44,14 @@ def cases(draw: Callable[..., Any]) -> Case:
     )
     return case(
         demand__levels=levels,
-        demand__scale=draw(prices()),
+        demand__scale=draw(st.decimals("0.01", 2, places=2)),
         demand__growth_per_year=draw(st.sampled_from([Decimal(0), Decimal("0.5"), Decimal("-0.2")])),
         api__usd_per_mtok_output=draw(prices()),
         api__usd_per_mtok_input=draw(prices()),
         api__price_change_per_year=draw(st.sampled_from([Decimal(0), Decimal("-0.3")])),
         api__egress_usd_per_gb=draw(prices()),
         rented__usd_per_gpu_hour=draw(prices()),
-        rented__output_tokens_per_second=draw(st.integers(100, 5000)),
+        rented__output_tokens_per_second=draw(st.integers(500, 5000)),
         rented__gpus_per_replica=draw(st.integers(1, 8)),
         rented__scaling=draw(st.sampled_from(["hourly", "fixed"])),
         rented__commitment_gpu_hours_per_month=draw(st.integers(0, 5000)),
@@ -64,7 +65,7 @@ def cases(draw: Callable[..., Any]) -> Case:
         owned__maintenance_share="0.05",
         owned__hosting_usd_per_kw_month=60,
         owned__availability="0.98",
-        owned__output_tokens_per_second=draw(st.integers(100, 5000)),
+        owned__output_tokens_per_second=draw(st.integers(500, 5000)),
         owned__spare_replicas=draw(st.integers(0, 2)),
         power__usd_per_kwh="0.0929",
         power__pue="1.25",
@@ -99,6 +100,18 @@ def test_both_models_say_the_same(name: str, found: Case, base: int) -> None:
     exact = in_decimal(found, name, base).present_usd(found.likely["finance.discount_rate"])
     floats = Projection(found).option(name, likely(found), float(base))
     assert floats[0] == pytest.approx(float(exact), rel=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(cases(), st.integers(0, 5))
+def test_the_value_of_an_investment_is_the_difference_of_what_both_cost(found: Case, base: int) -> None:
+    rate = found.likely["finance.discount_rate"]
+    baseline = in_decimal(found, "api", base)
+    for name in ("owned", "hybrid"):
+        cost = in_decimal(found, name, base)
+        flows = [before - after for before, after in zip(baseline.flows(), cost.flows(), strict=True)]
+        saved = baseline.present_usd(rate) - cost.present_usd(rate)
+        assert npv(flows, rate) == pytest.approx(saved, rel=Decimal("1e-15"), abs=Decimal("1e-9"))
 
 
 @settings(max_examples=30, deadline=None)
