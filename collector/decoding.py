@@ -255,7 +255,10 @@ class _Lane:
 
 def _refusal(error: BaseException) -> BaseException:
     """The refusal of a request whose rows cannot be stored; any other error as it is."""
-    if isinstance(error, OSError | RuntimeError) and not isinstance(error, RefusalError):
+    if isinstance(error, RefusalError):
+        # Its traceback would hold the request, and the request holds it: a circle, and the body in it.
+        return error.with_traceback(None)
+    if isinstance(error, OSError | RuntimeError):
         return RefusalError(503, "journal", f"cannot store now, retry: {error}")
     return error
 
