@@ -51,7 +51,8 @@ def test_a_call_that_waits_to_be_read_sends_a_window_and_no_more(tmp_path: Path)
         waiting = [connection.unary_unary(TRACES.method).future(body, timeout=60) for connection in call_of]
         wait_until(lambda: counted(server, "andon_collector_requests_total") == 44, "the calls have come")
         wait_until(lambda: time.monotonic() - began > 2, "there was time to send more")
-        assert peak_bytes(server) - before < 20 * 2**20
+        # All of them would be 80 MiB, their windows are 3 MiB; what else the server does takes some too.
+        assert peak_bytes(server) - before < 40 * 2**20
         for one in mute:
             one.cancel()
         silent.set()
