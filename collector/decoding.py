@@ -225,11 +225,10 @@ class _Lane:
         while group := self._next_group():
             try:
                 self._take(group)
-            except BaseException as error:  # noqa: BLE001  the senders are told; the lane goes on, whatever it is
-                fault = error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
+            except BaseException as error:  # noqa: BLE001  whatever it is, the senders are told, and the lane goes on
                 for waiting in group:
                     if not waiting.done.done():
-                        waiting.done.set_exception(fault)
+                        waiting.done.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
 
     def _next_group(self) -> list[Waiting]:
         """What to take next; empty when the lane is closed and nothing waits."""
@@ -255,7 +254,10 @@ class _Lane:
 
 def _refusal(error: BaseException) -> BaseException:
     """The refusal of a request whose rows cannot be stored; any other error as it is."""
-    if isinstance(error, OSError | RuntimeError) and not isinstance(error, RefusalError):
+    if isinstance(error, RefusalError):
+        # Its traceback would hold the request, which holds it: a circle, and the body in it.
+        return error.with_traceback(None)
+    if isinstance(error, OSError | RuntimeError):
         return RefusalError(503, "journal", f"cannot store now, retry: {error}")
     return error
 

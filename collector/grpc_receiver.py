@@ -89,7 +89,8 @@ class GrpcReceiver(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no
             try:
                 refused = await self._take(export, context)
             except RefusalError as error:
-                refusal = error
+                # Its traceback would hold this frame, and so the message, until the garbage collector comes by.
+                refusal = error.with_traceback(None)
             except asyncio.CancelledError:
                 self._counts.refused_requests["client_disconnected"] += 1
                 raise

@@ -1,34 +1,25 @@
-"""More than the server can hold at once is refused with "retry", never held: memory stays bounded, and what was
-acknowledged in the storm is in the store."""
+"""Calls that wait or are given up hold next to nothing; a storm of large bodies is in `test_faults_storm`."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
-import pytest
 
 from tests.collector.otlp_calls import (
-    PROTOBUF,
-    RETRY,
-    SUCCESS,
     TRACES,
-    Answer,
     body_of,
     call,
     channel,
     request_of,
-    transport,
 )
 from tests.collector.test_conformance import peak_bytes
-from tests.servers import ServeProcess, query_directory, wait_until
+from tests.servers import ServeProcess, wait_until
 
-CLIENTS = 60
 BUDGET = 8 * 2**20
 
 
@@ -50,33 +41,6 @@ def peak_at_rest(server: ServeProcess) -> int:
 
     wait_until(rests, "the server has settled")
     return peak
-
-
-@pytest.mark.parametrize("way", [PROTOBUF, "grpc"])
-def test_a_storm_of_large_bodies_ends_in_retries_and_every_acknowledged_one_is_stored(tmp_path: Path, way: str) -> None:
-    bodies = [mebibyte(client) for client in range(CLIENTS)]
-    together = threading.Barrier(CLIENTS)
-
-    def send(server: ServeProcess, body: bytes) -> Answer:
-        together.wait()
-        return call(server, way, TRACES, body)
-
-    with server_with_small_budget(tmp_path) as server:
-        before = peak_bytes(server)
-        with ThreadPoolExecutor(CLIENTS) as clients:
-            answers = list(clients.map(lambda body: send(server, body), bodies))
-        taken = [client for client, answer in enumerate(answers) if answer.code == SUCCESS[transport(way)]]
-        refused = [answer for answer in answers if answer.code == RETRY[transport(way)]]
-        assert len(taken) + len(refused) == CLIENTS
-        assert taken
-        assert refused
-        assert {answer.retry_after for answer in refused} == {"2"}
-        # A body takes some ten times its size while it is opened, and two are opened at once.
-        assert peak_bytes(server) - before < 256 * 2**20
-        assert call(server, way, TRACES, bodies[0]).code == SUCCESS[transport(way)]
-        assert server.stop() == 0
-    found = query_directory(tmp_path / "data", "SELECT DISTINCT service FROM spans")
-    assert {row["service"] for row in found} == {f"client-{client}" for client in {0, *taken}}
 
 
 def mebibyte(client: int) -> bytes:
@@ -101,7 +65,8 @@ def test_a_call_that_waits_to_be_read_sends_a_window_and_no_more(tmp_path: Path)
         waiting = [connection.unary_unary(TRACES.method).future(body, timeout=60) for connection in call_of]
         wait_until(lambda: counted(server, "andon_collector_requests_total") == 44, "the calls have come")
         wait_until(lambda: time.monotonic() - began > 2, "there was time to send more")
-        assert peak_bytes(server) - before < 20 * 2**20
+        # All of them would be 80 MiB, their windows are 3 MiB; what else the server does takes some too.
+        assert peak_bytes(server) - before < 40 * 2**20
         for one in mute:
             one.cancel()
         silent.set()

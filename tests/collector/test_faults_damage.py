@@ -186,6 +186,26 @@ def test_segments_that_the_engine_refuses_are_set_aside_and_those_behind_them_go
     assert stored_services(telemetry, "spans") == good
 
 
+def test_a_refused_segment_that_is_moved_back_is_stored_once_the_cause_is_cured(
+    tmp_path: Path, telemetry: TelemetryStore
+) -> None:
+    refused = segment(tmp_path, "cured", schema=ODD, table=odd)
+    journal = open_journal(tmp_path)
+    aside = journal.quarantine(refused)
+    journal.close()
+    telemetry.execute("ALTER TABLE spans ADD COLUMN no_such_column Int64")
+    aside.rename(refused)
+    again = Journal(tmp_path, SCHEMA, seal_seconds=3600, seal_bytes=1, max_bytes=2**30)
+    assert (again.state().segments, again.state().quarantined) == (1, 0)
+    writer = Writer(again, telemetry, "spans", IMPATIENT)
+    writer.start()
+    wait_until(lambda: again.state().segments == 0, "it is in the store")
+    writer.stop(SHORT)
+    writer.join()
+    again.close()
+    assert stored_services(telemetry, "spans") == {"cured": 2}
+
+
 def test_damage_of_one_table_holds_up_no_other(tmp_path: Path, telemetry: TelemetryStore) -> None:
     settings = Settings(data_dir=tmp_path, collector=CollectorSettings())
     for table in ("logs", "metric_points", "observations"):
