@@ -127,7 +127,9 @@ class Server:
         self._app = create_app(board) if Role.DASHBOARD in self._roles else create_health_app(board)
         if self._collector:
             announcement = settings.data_dir / "server.json"
-            announcement.write_text(json.dumps({"pid": os.getpid(), **self.addresses}))
+            written = announcement.with_suffix(".new")
+            written.write_text(json.dumps({"pid": os.getpid(), **self.addresses}))
+            written.replace(announcement)
             parts.callback(lambda: announcement.unlink(missing_ok=True))
 
     async def _serve(self, before_stop: Callable[[], object]) -> None:

@@ -71,7 +71,8 @@ def created(statement: str, shard_by: str, cluster: Cluster | None) -> list[str]
         StoreError: the statement is not of that form.
     """
     if cluster is None:
-        return [statement]
+        # A migration that was killed between two tables begins again.
+        return [_CREATE.sub(r"CREATE TABLE IF NOT EXISTS \g<name>\g<body>", statement)]
     made = _CREATE.fullmatch(statement)
     if made is None or _ENGINE.search(statement) is None:
         raise StoreError(f"not a CREATE TABLE name (...) ENGINE = ...MergeTree: {statement.strip()[:80]!r}")
@@ -94,10 +95,10 @@ def altered(name: str, change: str, cluster: Cluster | None) -> list[str]:
     Args:
         change: what follows `ALTER TABLE name`, for example `ADD COLUMN weight Float64` or `DROP PARTITION 20261101`.
     """
-    if cluster is None:
-        return [f"ALTER TABLE {name} {change}"]
     change = re.sub(r"^ADD COLUMN (?!IF )", "ADD COLUMN IF NOT EXISTS ", change)
     change = re.sub(r"^DROP COLUMN (?!IF )", "DROP COLUMN IF EXISTS ", change)
+    if cluster is None:
+        return [f"ALTER TABLE {name} {change}"]
     halves = [f"ALTER TABLE {cluster.table(name + _LOCAL)} {cluster.on} {change}"]
     if re.match(r"(ADD|DROP|MODIFY|RENAME) COLUMN", change):
         halves.append(f"ALTER TABLE {cluster.table(name)} {cluster.on} {change}")
@@ -108,7 +109,7 @@ def altered(name: str, change: str, cluster: Cluster | None) -> list[str]:
 def dropped(name: str, cluster: Cluster | None) -> list[str]:
     """The statements that drop a table."""
     if cluster is None:
-        return [f"DROP TABLE {name}"]
+        return [f"DROP TABLE IF EXISTS {name}"]
     return [f"DROP TABLE IF EXISTS {cluster.table(half)} {cluster.on} SYNC" for half in (name, name + _LOCAL)]
 
 

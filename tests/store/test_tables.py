@@ -26,9 +26,9 @@ SETTINGS non_replicated_deduplication_window = 100, fsync_after_insert = 1
 
 
 def test_one_server_gets_the_statements_as_they_are_written() -> None:
-    assert tables.created(FACTS, "id", None) == [FACTS]
-    assert tables.altered("facts", "ADD COLUMN n UInt8", None) == ["ALTER TABLE facts ADD COLUMN n UInt8"]
-    assert tables.dropped("facts", None) == ["DROP TABLE facts"]
+    assert tables.created(FACTS, "id", None) == [FACTS.replace("TABLE", "TABLE IF NOT EXISTS").lstrip()]
+    assert tables.altered("facts", "ADD COLUMN n UInt8", None) == ["ALTER TABLE facts ADD COLUMN IF NOT EXISTS n UInt8"]
+    assert tables.dropped("facts", None) == ["DROP TABLE IF EXISTS facts"]
 
 
 def test_a_cluster_gets_a_replicated_table_and_a_distributed_one_over_it() -> None:
