@@ -9,7 +9,10 @@ does.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from economics.times import sql_time
+from store.telemetry import TelemetryStore
 
 SERVER_KIND = 2
 SDK_SCOPE = "andon"
@@ -102,27 +105,43 @@ SELECT project, trace_id, arrayJoin(multiIf(
 # Spans that end in [:from_time, :to_time), once each, with `counts` = 1 for those whose tokens count.
 # Every rule looks at the trace around the window, so that cutting time into minutes changes nothing.
 _COUNTED = """
-SELECT *,
-    usage_role != 'none' AND (project, trace_id, span_id) NOT IN ({uncounted}) AS counts,
+SELECT project, trace_id, span_id, start_time, end_time, kind, status_code, service, pipeline, stage, provider,
+    request_model, response_model, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens,
+    reasoning_tokens, time_to_first_token_seconds,
+    usage_role != 'none' AND NOT {unseated} AS counts,
     counts OR (usage_role = 'none' AND operation IN ({operations})) AS is_call,
     pipeline != '' AND stage = '' AND name = pipeline AS is_run
 FROM (
     SELECT * FROM spans
     WHERE end_time >= toDateTime64(:from_time, 9, 'UTC') AND end_time < toDateTime64(:to_time, 9, 'UTC')
-      AND {minutes}
+      AND {where}
     LIMIT 1 BY project, trace_id, span_id
 )
 """
 
 
-def counted_sql(minutes: str) -> str:
+_KNOWN = {
+    "nearby": _NEARBY.format(spread=int(TRACE_SPREAD.total_seconds()), skew=int(CLOCK_SKEW.total_seconds())),
+    "server": SERVER_KIND,
+    "sdk": SDK_SCOPE,
+}
+_ENTANGLED_TRACES = _ENTANGLED.format(**_KNOWN)
+_UNCOUNTED_SPANS = _UNCOUNTED.format(**_KNOWN, entangled=_ENTANGLED_TRACES, usage_name=_USAGE_NAME)
+
+
+def any_entangled(store: TelemetryStore, start: datetime, end: datetime) -> bool:
+    """Whether a trace of [start, end) needs the rules at all; to apply them costs more than to ask."""
+    times = {"from_time": sql_time(start), "to_time": sql_time(end)}
+    return bool(store.rows(f"SELECT 1 AS found FROM ({_ENTANGLED_TRACES}) LIMIT 1", **times))
+
+
+def counted_sql(where: str, entangled: bool) -> str:
     """Every span that ends in [:from_time, :to_time), once, with `counts`, `is_call` and `is_run`.
 
     Args:
-        minutes: an SQL condition on `end_time`, to leave minutes out.
+        where: an SQL condition on `end_time`.
+        entangled: what `any_entangled` says of that time.
     """
     operations = ", ".join(f"'{name}'" for name in INFERENCE_OPERATIONS)
-    nearby = _NEARBY.format(spread=int(TRACE_SPREAD.total_seconds()), skew=int(CLOCK_SKEW.total_seconds()))
-    known = {"nearby": nearby, "server": SERVER_KIND, "sdk": SDK_SCOPE}
-    uncounted = _UNCOUNTED.format(**known, entangled=_ENTANGLED.format(**known), usage_name=_USAGE_NAME)
-    return _COUNTED.format(uncounted=uncounted, operations=operations, minutes=minutes)
+    unseated = f"(project, trace_id, span_id) IN ({_UNCOUNTED_SPANS})" if entangled else "0"
+    return _COUNTED.format(unseated=unseated, operations=operations, where=where)

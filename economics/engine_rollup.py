@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from economics.catalogue import Catalogue
 from economics.grains import ENGINE_MINUTES, Grain
 from economics.growth import FACTS, KEYS, LONGEST_SILENCE, parameters, quantities_sql
-from economics.ledger import MINUTE, sql_minute, sql_time
 from economics.rollup import stretches
+from economics.times import MINUTE, sql_minute, sql_time
 from store.telemetry import TelemetryStore
 
 # Minutes that hold points inserted since :since, and not as many as when they were folded, or folded by another

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from economics.catalogue import Catalogue
 from economics.engine_rollup import EngineRollUp
 from economics.growth import FACTS, KEYS, parameters, quantities_sql
-from economics.ledger import ceil_minute, floor_minute, read_state, sql_minute, sql_time
+from economics.ledger import read_state
 from economics.rollup import Span, open_spans, published_sql, stretches
+from economics.times import ceil_minute, floor_minute, sql_minute, sql_time
 from store.telemetry import TelemetryStore
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)

@@ -15,8 +15,8 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 
 from economics.horizon import read_horizon
-from economics.ledger import sql_minute, sql_time
 from economics.rollup import RollUp
+from economics.times import sql_minute, sql_time
 from store.collectors import Watched
 from store.telemetry import TelemetryStore
 
@@ -119,11 +119,11 @@ class Fold:
         # The newest first: after a crash, late rows that have changed later minutes are still seen to be late.
         closed = sorted((start for start in self._unfolded if start < closed_before), reverse=True)
         folded: list[datetime] = []
+        if silent or (begins and not closed):
+            self._mark(silent, {}, {}, self._next_version(), _NEVER if closed else closed_before)
         for first in range(0, len(closed), MOST_AT_ONCE):
-            folded += self._publish(closed[first : first + MOST_AT_ONCE])
-        # The last mark of a run tells readers that nothing before it has to be looked for among the raw rows.
-        if folded or silent or begins:
-            self._mark([*silent, _NEVER], {}, {}, self._next_version(), closed_before)
+            last = first + MOST_AT_ONCE >= len(closed)
+            folded += self._publish(closed[first : first + MOST_AT_ONCE], closed_before if last else _NEVER)
         if len(folded) < len(closed):
             horizon = self._horizon()
         self._since = looked_at - LOOK_BACK
@@ -178,7 +178,7 @@ class Fold:
         self._looked_before = end
         return [start for start in starts if start not in known and watched.covers(start)]
 
-    def _publish(self, starts: list[datetime]) -> list[datetime]:
+    def _publish(self, starts: list[datetime], closed_before: datetime) -> list[datetime]:
         """Fold stretches; returns those published, all but the ones that were closed for good meanwhile."""
         version = self._next_version()
         # Asked before the rows are summed: one that comes in between makes the count differ later, and the stretch is
@@ -189,8 +189,7 @@ class Fold:
         # Rows go only from behind the horizon, which moves first: what it has not passed by now was summed whole.
         horizon = self._horizon()
         whole = [start for start in starts if start >= horizon]
-        if whole:
-            self._mark(whole, self._unfolded, held, version)
+        self._mark(whole, self._unfolded, held, version, closed_before)
         for start in starts:
             del self._unfolded[start]
         return whole
@@ -211,9 +210,13 @@ class Fold:
         latest: Mapping[datetime, datetime],
         held: Mapping[datetime, int],
         version: int,
-        closed_before: datetime = _NEVER,
+        closed_before: datetime,
     ) -> None:
+        """Publish starts. `closed_before`, in a row of the time 0, tells readers that nothing before it has to be
+        looked for among the raw rows; the last mark of a run says so."""
         self._confirm()
+        if closed_before > _NEVER:
+            starts = [*starts, _NEVER]
         self._store.insert(
             self._grain.marks,
             pa.table(

@@ -58,6 +58,8 @@ GRAINS = (DAYS, HOURS, MINUTES, SLICES)
 
 # Slices are read so far back from the newest one; they are kept for some hours longer.
 SLICES_READ = timedelta(hours=1)
+# Who folds them publishes at least so often while spans come.
+SLICES_FRESH = timedelta(seconds=12)
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,15 @@ class Folded:
     Attributes:
         version: the newest that is published; later ones must not be read by the same answer.
         since, before: every start in [since, before) that has rows is published.
+        complete: whether there is nothing to be read after the last of them, nor after the time within it at which it
+            was published.
     """
 
     grain: Grain
     version: int
     since: datetime
     before: datetime
+    complete: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,8 @@ def _cover(window: Span, folded: Sequence[Folded]) -> Iterator[Piece]:
     coarsest, finer = folded[0], folded[1:]
     first = coarsest.grain.ceil(max(start, coarsest.since))
     last = coarsest.grain.floor(min(end, coarsest.before))
+    if coarsest.complete and end > coarsest.before - coarsest.grain.length:
+        last = end = coarsest.before
     if first >= last:
         yield from _cover(window, finer)
         return

@@ -16,8 +16,8 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from economics.catalogue import Catalogue
-from economics.ledger import sql_time
 from economics.naming import named_sql, rules
+from economics.times import sql_time
 from store.telemetry import TelemetryStore
 
 # A counter may be silent this long, and what it grew by is still known. Where nothing came for longer it is a gap.

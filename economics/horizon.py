@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from economics.answers import Window
-from economics.ledger import ceil_minute, floor_minute, read_state, sql_time
+from economics.ledger import read_state
 from economics.rollup import RollUp
+from economics.times import ceil_minute, floor_minute, sql_time
 from store.kept import Removal
 from store.telemetry import TelemetryStore
 

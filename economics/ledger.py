@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from economics.counting import SERVER_KIND, counted_sql
-from economics.grains import GRAINS, MINUTES, SLICES, SLICES_READ, Folded, Grain, Piece, cover
+from economics.counting import SERVER_KIND, any_entangled, counted_sql
+from economics.grains import GRAINS, MINUTES, SLICES, SLICES_FRESH, SLICES_READ, Folded, Grain, Piece, cover
+from economics.times import sql_time
 from store.keys import DEFAULT_PROJECT
 from store.telemetry import TelemetryStore
 
-MINUTE = timedelta(minutes=1)
 ERROR_STATUS = 2
 
 KEYS = ("project", "service", "pipeline", "stage", "provider", "model", "vantage", "input_band")
@@ -80,9 +80,15 @@ WHERE ({within}) AND ({start}, version) IN (
 """
 _NOTHING = f"SELECT toDateTime(0, 'UTC') AS bucket, toUInt16(0) AS period, {_COLUMNS} FROM usage_1m WHERE 0"
 
+_LOOSE = """
+SELECT count() AS found FROM spans
+WHERE end_time >= toDateTime64(:from_time, 9, 'UTC') AND end_time < toDateTime64(:to_time, 9, 'UTC')
+"""
+
 # How far a grain is folded. Rows of the time 0 and version 0 hold the horizon: see `economics.horizon`.
 _FOLDED = """
 SELECT '{marks}' AS marks, max(m.version) AS version, max(m.closed_before) AS before,
+    dateDiff('second', max(m.published_at), now64(6, 'UTC')) AS age,
     maxIf(m.ingested_until, m.{start} = toDateTime(0, 'UTC') AND m.version = 0) AS horizon
 FROM {marks} AS m
 """
@@ -92,14 +98,15 @@ def _folded_until(grain: Grain) -> str:
     return _FOLDED.format(marks=grain.marks, start=grain.start)
 
 
-def spans_sql(where: str, start: str, bucket: str, part: str = "") -> str:
+def spans_sql(where: str, start: str, bucket: str, entangled: bool, part: str = "") -> str:
     """The sums over spans that end in [:from_time, :to_time).
 
     Args:
         where, start, bucket: SQL over `end_time`: which spans, and the time and the bucket under which they add up.
+        entangled: what `any_entangled` says of that time.
         part: ends the names of those two parameters, where a statement has several such parts.
     """
-    counted = counted_sql(where)
+    counted = counted_sql(where, entangled)
     for name in (":from_time", ":to_time"):
         counted = counted.replace(name, name + part)
     keyed = _KEYED.format(server=SERVER_KIND, error=ERROR_STATUS, start=start, bucket=bucket, counted=counted)
@@ -165,15 +172,22 @@ def usage_in(
     pieces = cover((start, end), step_seconds, folded, cuts)
     params: dict[str, object] = {"bands": list(bands)}
     parts = [_NOTHING, *(_folded_sql(each, pieces, step_seconds, cuts) for each in folded)]
-    # Before the horizon spans may be gone: what is left of them is no whole.
-    loose = (piece for piece in pieces if piece.folded is None and piece.end > horizon)
-    for number, piece in enumerate(loose):
-        params[f"from_time_{number}"] = sql_time(max(piece.start, horizon))
-        params[f"to_time_{number}"] = sql_time(piece.end)
+    for number, piece in enumerate(piece for piece in pieces if piece.folded is None):
+        # Before the horizon spans may be gone: what is left of them is no whole.
+        first, last = max(piece.start, horizon), piece.end
+        if first >= last or not _holds_spans(store, first, last):
+            continue
+        params |= {f"from_time_{number}": sql_time(first), f"to_time_{number}": sql_time(last)}
         period = sum(cut <= piece.start for cut in cuts)
-        spans = spans_sql("1", "toDateTime(0, 'UTC')", _bucket("end_time", step_seconds), f"_{number}")
+        bucket, entangled = _bucket("end_time", step_seconds), any_entangled(store, first, last)
+        spans = spans_sql("1", "toDateTime(0, 'UTC')", bucket, entangled, f"_{number}")
         parts.append(f"SELECT bucket, toUInt16({period}) AS period, {_COLUMNS} FROM ({spans})")
     return Source(" UNION ALL ".join(part for part in parts if part), params, horizon)
+
+
+def _holds_spans(store: TelemetryStore, start: datetime, end: datetime) -> bool:
+    """Asked first: the rules of counting cost something even where there is nothing to count."""
+    return bool(store.rows(_LOOSE, from_time=sql_time(start), to_time=sql_time(end))[0]["found"])
 
 
 def read_folded(store: TelemetryStore) -> tuple[list[Folded], datetime]:
@@ -191,7 +205,9 @@ def _folded(grain: Grain, row: Mapping[str, Any]) -> Folded:
     # What is before the horizon was all folded before it moved there.
     before = max(row["before"], row["horizon"])
     since = before - SLICES_READ if grain is SLICES and before > _EPOCH else _EPOCH
-    return Folded(grain, row["version"], since, before)
+    # Slices are published up to what is stored, the one that is open among them.
+    complete = grain is SLICES and abs(row["age"]) < SLICES_FRESH.total_seconds()
+    return Folded(grain, row["version"], since, before, complete)
 
 
 def read_state(store: TelemetryStore, grain: Grain = MINUTES) -> tuple[int, datetime]:
@@ -252,24 +268,3 @@ def _bucket(column: str, step_seconds: int | None) -> str:
     if step_seconds is None:
         return "toDateTime(0, 'UTC')"
     return f"toStartOfInterval(toDateTime({column}, 'UTC'), INTERVAL {int(step_seconds)} SECOND)"
-
-
-def floor_minute(time: datetime) -> datetime:
-    """The start of the minute that holds `time`."""
-    return time.replace(second=0, microsecond=0)
-
-
-def ceil_minute(time: datetime) -> datetime:
-    """The first minute that starts at or after `time`."""
-    floor = floor_minute(time)
-    return floor if floor == time else floor + MINUTE
-
-
-def sql_time(time: datetime) -> str:
-    """A UTC time as ClickHouse reads it, to the microsecond."""
-    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-
-
-def sql_minute(time: datetime) -> str:
-    """A UTC time as ClickHouse reads it, to the second."""
-    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

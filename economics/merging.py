@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from economics.fold import TOKEN_SHIFT
 from economics.grains import Grain
-from economics.ledger import KEYS, STATES, SUMS, read_folded_grain, sql_minute
+from economics.ledger import KEYS, STATES, SUMS, read_folded_grain
+from economics.times import sql_minute
 from store.telemetry import TelemetryStore
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

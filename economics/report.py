@@ -16,9 +16,10 @@ from economics.costing import Basis, Costed, Costs, grouped, total
 from economics.grains import MINUTES, SLICES
 from economics.horizon import first_known, in_whole_minutes
 from economics.latency import Latency, read_latency
-from economics.ledger import read_folded, read_folded_grain, sql_time
+from economics.ledger import read_folded, read_folded_grain
 from economics.pools import capacity_usd, usd_per_hour
 from economics.quantities import Facts
+from economics.times import sql_time
 from settings import Pool
 from store.telemetry import TelemetryStore
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from economics.grains import Grain
-from economics.ledger import MINUTE, ceil_minute, floor_minute, sql_minute
+from economics.times import MINUTE, ceil_minute, floor_minute, sql_minute
 from store.telemetry import TelemetryStore
 
 Span = tuple[datetime, datetime]

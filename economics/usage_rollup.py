@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from economics.counting import CLOCK_SKEW, TRACE_SPREAD
+from economics.counting import CLOCK_SKEW, TRACE_SPREAD, any_entangled
 from economics.grains import MINUTES, SLICES, SLICES_READ, Grain
-from economics.ledger import KEYS, STATES, SUMS, spans_sql, sql_minute, sql_time
+from economics.ledger import KEYS, STATES, SUMS, spans_sql
+from economics.times import sql_minute, sql_time
 from store.telemetry import TelemetryStore
 
 _SKEW = int(CLOCK_SKEW.total_seconds())
@@ -104,13 +105,14 @@ class UsageRollUp:
         """Write the usage of starts."""
         start = self.grain.start_sql("end_time")
         columns = ", ".join((*KEYS, *SUMS, *STATES))
-        source = spans_sql(f"{start} IN (:starts)", start, "toDateTime(0, 'UTC')")
         for starts in _near(sorted(held)):
+            first, end = starts[0], starts[-1] + self.grain.length
+            source = spans_sql(f"{start} IN (:starts)", start, "toDateTime(0, 'UTC')", any_entangled(store, first, end))
             store.execute(
                 f"INSERT INTO {self.grain.table} (version, {self.grain.start}, {columns}) "
                 f"SELECT {version}, start, {columns} FROM ({source})",
-                from_time=sql_time(starts[0]),
-                to_time=sql_time(starts[-1] + self.grain.length),
+                from_time=sql_time(first),
+                to_time=sql_time(end),
                 starts=[sql_minute(each) for each in starts],
                 bands=list(self.bands),
             )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from economics.grains import SLICES, SLICES_READ, Grain
-from economics.ledger import sql_minute, sql_time
+from economics.times import sql_minute, sql_time
 from store.telemetry import TelemetryStore
 
 # Longer than any query runs.

@@ -11,7 +11,7 @@ from economics.engine_rollup import EngineRollUp
 from economics.engines import read_engines
 from economics.fold import Fold
 from economics.horizon import advance_horizon, guards, read_horizon
-from economics.ledger import sql_minute
+from economics.times import sql_minute
 from economics.versions import prune_versions
 from settings import RetentionSettings
 from store.retention import Retention

@@ -11,8 +11,9 @@ from economics.answers import Window
 from economics.fold import Fold
 from economics.grains import MINUTES, Folded, Grain
 from economics.horizon import advance_horizon, first_known, guards, in_whole_minutes, read_horizon
-from economics.ledger import read_folded, read_state, read_usage, sql_minute
+from economics.ledger import read_folded, read_state, read_usage
 from economics.report import Reports
+from economics.times import sql_minute
 from economics.usage_rollup import UsageRollUp
 from economics.versions import prune_versions
 from settings import RetentionSettings
