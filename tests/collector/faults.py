@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -121,13 +120,3 @@ def resident_bytes(server: ServeProcess) -> int:
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{server.pid}/status").read_text())
     assert found is not None
     return int(found[1]) * 1024
-
-
-def wait_for(happened: threading.Event, what: str, seconds: float = 60.0) -> None:
-    """Wait for an event that a thread tells."""
-    assert happened.wait(seconds), f"not within {seconds:g} s: {what}"
-
-
-def now_nanos() -> int:
-    """UTC."""
-    return time.time_ns()
