@@ -5,6 +5,8 @@ Delivery needs no lease of its own: every message is claimed by one deliverer.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +25,7 @@ from drift.monitor import DriftMonitors
 from economics.fold import Fold
 from economics.grains import DAYS, HOURS, MINUTES
 from economics.merging import Merging
-from economics.report import SETTLE, Reports
+from economics.report import Reports
 from economics.rollup import RollUp
 from economics.rollups import rollups
 from settings import Settings
@@ -34,8 +36,26 @@ from store.telemetry import TelemetryStore
 
 DELIVER_SECONDS = 1.0
 CALM = 5
+# Slices are folded at most a tenth of the time, and yet so often that readers take them for fresh.
+SPARING = 10
+LONGEST_REST_SECONDS = 6.0
 # From the finest on.
 MERGED = ((MINUTES, HOURS), (HOURS, DAYS))
+
+
+def sparing(work: Callable[[datetime, Grant], None]) -> Callable[[datetime, Grant], None]:
+    """`work`, left out while it would take more than a tenth of the time."""
+    rest_until = 0.0
+
+    def spared(now: datetime, grant: Grant) -> None:
+        nonlocal rest_until
+        began = time.monotonic()
+        if began >= rest_until:
+            work(now, grant)
+            took = time.monotonic() - began
+            rest_until = began + min(took * SPARING, LONGEST_REST_SECONDS)
+
+    return spared
 
 
 class WorkerPart:
@@ -102,9 +122,10 @@ class WorkerPart:
         live = rollup.kept is not None
         # Slices answer for what is live: what lasts need not hurry.
         seconds = limits.fold_seconds if live else CALM * limits.fold_seconds
-        grace = min(limits.grace_seconds, SETTLE.total_seconds()) if live else limits.grace_seconds
+        # The open slice is published as well, as it stands.
+        grace = -rollup.grain.length if live else timedelta(seconds=limits.grace_seconds)
         task = self._task(control, name, holder, seconds, parts)
-        fold = self._folds[rollup.grain.table] = Fold(telemetry, rollup, timedelta(seconds=grace), task.check)
+        fold = self._folds[rollup.grain.table] = Fold(telemetry, rollup, grace, task.check)
         merged = [Merging(telemetry, finer, grain, task.check) for finer, grain in MERGED if rollup.grain is MINUTES]
         task.least_token = lambda: max([fold.least_token(), *(merging.least_token() for merging in merged)])
 
@@ -113,7 +134,7 @@ class WorkerPart:
             for merging in merged:
                 merging.run_once(now, grant.token)
 
-        return Periodic(name, seconds, task.led(work))
+        return Periodic(name, seconds, task.led(sparing(work) if live else work))
 
     def _keeping(self, telemetry: TelemetryStore, control: ControlStore) -> Periodic:
         self.retention = retention_of(telemetry, control, self._settings)

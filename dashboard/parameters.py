@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from economics.grains import SLICES
+
 _SPAN = re.compile(r"^(\d{1,9})(s|m|h|d)?$")
 _RELATIVE = re.compile(r"^now(?:-(\d{1,9}[smhd]))?$")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, None: 1}
@@ -23,11 +25,12 @@ class ParameterError(ValueError):
 
 
 def parse_time(field: str, text: str, now: datetime) -> datetime:
-    """A UTC time from ISO 8601, Unix seconds, `now` or `now-15m`."""
+    """A UTC time from ISO 8601, Unix seconds, `now` or `now-15m`; that is rounded down to whole slices of usage."""
     try:
         relative = _RELATIVE.match(text)
         if relative:
-            time = now - parse_span(field, relative.group(1)) if relative.group(1) else now
+            # Whole slices answer at once; half of one would have to be counted from its spans.
+            time = SLICES.floor(now - parse_span(field, relative.group(1))) if relative.group(1) else now
         elif re.fullmatch(r"\d{9,11}(\.\d+)?", text):
             time = datetime.fromtimestamp(float(text), UTC)
         else:

@@ -64,9 +64,9 @@ class Reports:
     def live_window(self, now: datetime, seconds: float) -> Window:
         """The last `seconds` before `now`, less what is still on its way; not longer than there has been data.
 
-        It begins with a whole slice, so that none has to be cut.
+        It is made of whole slices, so that none has to be cut.
         """
-        end = now - SETTLE
+        end = SLICES.floor(now - SETTLE)
         start = SLICES.floor(end - timedelta(seconds=seconds))
         first = self.first_seen()
         return Window(min(max(start, first), end) if first else end, end)
