@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from collector.admission import Admission
+from collector.announced import Announced
 from collector.cardinality import Cardinality
-from collector.columns import LOG_SCHEMA, METRIC_SCHEMA, OBSERVATION_SCHEMA, SPAN_SCHEMA
+from collector.columns import LOG_SCHEMA, OBSERVATION_SCHEMA, POINT_SCHEMA, SPAN_SCHEMA
+from collector.decoding import POINTS, SERIES
 from collector.grpc_receiver import GrpcReceiver
 from collector.journal import Journal
 from collector.receiver import Receiver
@@ -28,7 +30,7 @@ STOP_SECONDS = 20.0  # how long a stopping server still writes to the store; the
 _SCHEMAS = {
     "spans": SPAN_SCHEMA,
     "observations": OBSERVATION_SCHEMA,
-    "metric_points": METRIC_SCHEMA,
+    POINTS: POINT_SCHEMA,
     "logs": LOG_SCHEMA,
 }
 
@@ -45,6 +47,7 @@ class Intake:
         limits = self._limits = settings.collector
         self._store = store
         self._cardinality = Cardinality(limits)
+        self._announced = Announced()
         self._journals: dict[str, Journal] = {}
         self._writers: dict[str, Writer] = {}
         for table, schema in _SCHEMAS.items():
@@ -57,17 +60,25 @@ class Intake:
                 on_sealed=lambda table=table: self._writers[table].wake(),  # type: ignore[misc]
             )
             self._journals[table] = journal
-            self._writers[table] = Writer(journal, store, table, on_return=self._store_returned)
+            self._writers[table] = Writer(
+                journal,
+                store,
+                table,
+                on_return=self._store_returned,
+                beside=SERIES,
+                on_lost=self._announced.forget if table == POINTS else lambda: None,
+            )
         self._reception = Reception(
             self._journals,
             max_body_bytes=limits.max_body_bytes,
             max_in_flight_bytes=limits.max_in_flight_bytes,
             admission=Admission(limits, control),
             cardinality=self._cardinality,
+            announced=self._announced,
         )
         self.receiver = Receiver(self._reception, loopback_only=is_loopback(settings.collector_host))
         self.grpc_receiver = GrpcReceiver(self._reception)
-        self._scraping = Scraping(limits.scrape, self._journals["metric_points"])
+        self._scraping = Scraping(limits.scrape, self._journals[POINTS], self._announced)
 
     def start(self) -> None:
         """Begin to write, with what an earlier run left."""
@@ -122,6 +133,7 @@ class Intake:
             "in_flight": {"bytes": budget.held, "limit_bytes": budget.most},
             "journal": {table: self._journal_health(table) for table in _SCHEMAS},
             "writer": {table: self._writers[table].health() for table in _SCHEMAS},
+            "series": self._announced.health(),
             "columns": self._cardinality.report(),
             "scrape": self._scraping.health(),
         }

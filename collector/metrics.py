@@ -1,33 +1,41 @@
 """OTLP metrics to Arrow columns, vectorised: one row per data point of any of the five kinds.
 
-`decode_metrics` takes one request body and gives the rows of `METRIC_SCHEMA`, how many points were refused and why.
-What a point does not tell is null: a value that was not recorded, a sum that was not sent, NaN.
+`decode_metrics` takes one request body and gives the rows of `POINT_SCHEMA`, how many points were refused and why, and
+`identify`, which gives what their series say as rows of `SERIES_SCHEMA`. What a point does not tell is null: a value
+that was not recorded, a sum that was not sent, NaN.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from collector import series
-from collector.attributes import KeyValues
-from collector.columns import METRIC_SCHEMA, TEMPORALITIES, MetricKind
-from collector.envelope import Envelope, Opened, resource_columns, scope_columns, whole
+from collector.columns import KIND_CODES, POINT_SCHEMA, TEMPORALITIES, MetricKind
+from collector.envelope import refuse_expanded, whole
+from collector.identities import Described, attribute_names, metric_names, series_rows, stream_names
+from collector.metric_request import MetricRequest, Places, Points, open_points, open_request
 from collector.points import faults_of, values_of
-from collector.rows import Bodies, Decoded, Mask, as_time, mask, out_of_time, without_faulty
+from collector.rows import Bodies, Decoded, Mask, as_time, mask, out_of_time
+from collector.series import Hashes
 
-_metrics = Envelope(ExportMetricsServiceRequest.DESCRIPTOR, "resource_metrics", "scope_metrics", "metrics")
-
+# Kinds whose points are one message are read together.
+_TOGETHER = (
+    (MetricKind.GAUGE, MetricKind.SUM),
+    (MetricKind.HISTOGRAM,),
+    (MetricKind.EXPONENTIAL_HISTOGRAM,),
+    (MetricKind.SUMMARY,),
+)
 _WITH_TEMPORALITY = {MetricKind.SUM, MetricKind.HISTOGRAM, MetricKind.EXPONENTIAL_HISTOGRAM}
 
 
 @whole
 def decode_metrics(bodies: Bodies, now_nanos: int) -> Decoded:
-    """Decode one ExportMetricsServiceRequest into rows of `METRIC_SCHEMA`, kind by kind.
+    """Decode one ExportMetricsServiceRequest into rows of `POINT_SCHEMA`, kind by kind.
 
     Args:
         bodies: protobuf bytes of a request, or of several.
@@ -37,84 +45,85 @@ def decode_metrics(bodies: Bodies, now_nanos: int) -> Decoded:
         UndecodableError: the bytes are not such a message.
         TooManyElementsError: it holds more than one request may.
     """
-    opened = _metrics.open(bodies)
-    shared, identity = _shared(opened), _identity(opened)
-    tables, refused = [METRIC_SCHEMA.empty_table()], Counter[str]()
-    for kind in MetricKind:
-        decoded = _decode_kind(kind, opened.items.field(kind.value), shared, identity, now_nanos)
-        tables.append(decoded.rows)
-        refused.update(decoded.refused)
-    return Decoded(pa.concat_tables(tables), dict(refused))
+    request = open_request(bodies)
+    opened = [points for kinds in _TOGETHER if (points := open_points(request, kinds)) is not None]
+    if not opened:
+        return Decoded(POINT_SCHEMA.empty_table())
+    _bound(request, opened)
+    names = metric_names(request)
+    tables, parts, refused = [], [], Counter[str]()
+    for points in opened:
+        columns, faults = _columns(request, points, names, now_nanos)
+        part = Described(points.metric_of, points.fields.column("attributes"))
+        table = pa.table([columns[name] for name in POINT_SCHEMA.names], schema=POINT_SCHEMA)
+        bad = np.zeros(table.num_rows, dtype=bool)
+        for reason, faulty in faults.items():
+            refused[reason] += int((faulty & ~bad).sum())
+            bad |= faulty
+        if bad.any():
+            good = pa.array(np.flatnonzero(~bad))
+            table, part = table.take(good), Described(part.metric_of[~bad], part.attributes.take(good))
+        tables.append(table)
+        parts.append(part)
+    rows = pa.concat_tables(tables)
+    return Decoded(rows, dict(+refused), identify=partial(series_rows, request, rows, parts))
 
 
-def _shared(opened: Opened) -> dict[str, pa.Array]:
-    """What the points of a metric have in common, one row per metric."""
-    return {
-        "metric": opened.items.field("name"),
-        "unit": opened.items.field("unit"),
-        **resource_columns(opened),
-        **scope_columns(opened),
-    }
+def _bound(request: MetricRequest, opened: list[Points]) -> None:
+    """Names stand in every row, and resources and scopes in those of new series."""
+    counts = np.zeros(len(request.metrics), np.int64)
+    for points in opened:
+        counts += np.bincount(points.metric_of, minlength=len(counts))
+    lengths = pc.binary_length(request.metrics.field("name")).to_numpy(zero_copy_only=False).astype(np.int64)
+    lengths += pc.binary_length(request.resources).to_numpy(zero_copy_only=False)[request.resource_of]
+    lengths += pc.binary_length(request.scopes).to_numpy(zero_copy_only=False)[request.scope_of]
+    refuse_expanded(lengths, counts)
 
 
-def _identity(opened: Opened) -> series.Hashes:
-    """Name, unit, scope and resource of every metric, hashed."""
-    scopes = series.combined(
-        series.of_texts(opened.scopes.field("name").fill_null("")),
-        series.of_texts(opened.scopes.field("version").fill_null("")),
-        series.of_pairs(KeyValues(opened.scopes.field("attributes"))),
-    )
-    return series.combined(
-        series.of_texts(opened.items.field("name")),
-        series.of_texts(opened.items.field("unit")),
-        scopes[opened.scope_of],
-        series.of_pairs(opened.resource_pairs)[opened.resource_of],
-    )
-
-
-def _decode_kind(
-    kind: MetricKind, data: pa.StructArray, shared: dict[str, pa.Array], identity: series.Hashes, now_nanos: int
-) -> Decoded:
-    """The points of the metrics of one kind; `data` is null for a metric of another."""
-    lists = data.field("data_points")
-    points = lists.flatten()
-    if not len(points):
-        return Decoded(METRIC_SCHEMA.empty_table())
-    metric_of = pc.list_parent_indices(lists)
-    stream = _stream(kind, data)
-    stream_text = pc.binary_join_element_wise(*(column.cast(pa.string()) for column in stream.values()), "/")
-    metric_series = series.combined(identity, series.of_texts(stream_text))
-    pairs = KeyValues(points.field("attributes"))
-    start, time = points.field("start_time_unix_nano"), points.field("time_unix_nano")
+def _columns(
+    request: MetricRequest, points: Points, names: Hashes, now_nanos: int
+) -> tuple[dict[str, pa.Array], dict[str, Mask]]:
+    """The columns of points, and what is wrong with them: reason -> a mask over the points."""
+    fields, metric_of = points.fields, points.metric_of
+    start, time = fields.column("start_time_unix_nano"), fields.column("time_unix_nano")
+    started = start.to_numpy(zero_copy_only=False) != 0
+    kind, temporality, monotonic = _stream(request, points)
+    attributes = fields.column("attributes")
+    name = request.metrics.field("name")
+    of_metrics = series.combined(names[metric_of], stream_names(kind, temporality, monotonic))
     columns: dict[str, pa.Array] = {
-        **{name: column.take(metric_of) for name, column in (shared | stream).items()},
-        **values_of(kind, points),
+        **values_of(points.kinds[0], fields),
+        "metric": name.take(pa.array(metric_of)),
+        "series": pa.array(series.combined(of_metrics, attribute_names(attributes))),
         "time": as_time(time),
-        "start_time": as_time(pc.if_else(pc.equal(start, 0), None, start)),
-        "series": pa.array(series.combined(metric_series[metric_of], series.of_pairs(pairs))),
-        "flags": points.field("flags"),
-        "attributes": pairs.rest(),
+        "start_time": as_time(start) if started.all() else as_time(pc.if_else(pa.array(started), start, None)),
+        "kind": pa.array(kind.astype(np.int8)),
+        "temporality": pa.array(temporality.astype(np.int8)),
+        "monotonic": pa.array(monotonic.astype(bool)),
+        "flags": fields.column("flags"),
     }
-    has_start = mask(pc.not_equal(start, 0))
     faults: dict[str, Mask] = {
-        "the metric has no name": mask(pc.equal(columns["metric"], "")),
+        "the metric has no name": mask(pc.equal(name, ""))[metric_of],
         "start or time is before 2000 or more than a day ahead": out_of_time(time, now_nanos)
-        | (has_start & out_of_time(start, now_nanos)),
-        **faults_of(columns),
+        | (started & out_of_time(start, now_nanos)),
+        **(faults_of(columns) if points.kinds[0] is MetricKind.HISTOGRAM else {}),
     }
-    return without_faulty(columns, faults, METRIC_SCHEMA)
+    return columns, faults
 
 
-def _stream(kind: MetricKind, data: pa.StructArray) -> dict[str, pa.Array]:
-    """Kind, temporality and monotonicity of every metric: '' and false where the kind has none."""
-    temporality = pa.array([""] * len(data))
-    if kind in _WITH_TEMPORALITY:
-        code = data.field("aggregation_temporality").to_numpy(zero_copy_only=False)
-        known = (code >= 0) & (code < len(TEMPORALITIES))
-        temporality = pa.array(TEMPORALITIES).take(pa.array(np.where(known, code, 0)))
-    no = pa.array(np.zeros(len(data), dtype=bool))
-    return {
-        "kind": pa.array([kind.value] * len(data)),
-        "temporality": temporality,
-        "monotonic": data.field("is_monotonic") if kind is MetricKind.SUM else no,
-    }
+def _stream(request: MetricRequest, points: Points) -> tuple[Places, Places, Places]:
+    """Kind, temporality and monotonicity of every point, by the numbers they are stored with."""
+    codes = np.array([KIND_CODES[kind.value] for kind in points.kinds], np.int64)
+    temporality = np.zeros(len(points.metric_of), np.int64)
+    monotonic = np.zeros(len(points.metric_of), np.int64)
+    for place, kind in enumerate(points.kinds):
+        if kind in _WITH_TEMPORALITY:
+            data = request.metrics.field(kind.value)
+            code = data.field("aggregation_temporality").to_numpy(zero_copy_only=False)
+            known = (code >= 0) & (code < len(TEMPORALITIES))
+            mine = points.kind_of == place
+            of_metric = np.where(known, code, 0) + 1
+            temporality[mine] = of_metric[points.metric_of[mine]]
+            if kind is MetricKind.SUM:
+                monotonic[mine] = data.field("is_monotonic").to_numpy(zero_copy_only=False)[points.metric_of[mine]]
+    return codes[points.kind_of], temporality, monotonic

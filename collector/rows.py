@@ -28,13 +28,14 @@ class Decoded:
     """Rows to store, and what was refused: reason -> count; `beside` holds rows of other tables, by table.
 
     `undated` names the tables in which a row took the time of its arrival, as it had none of its own: the same bytes
-    again may be another event.
+    again may be another event. `identify` gives the rows of the series of points, for the places of some rows.
     """
 
     rows: pa.Table
     refused: dict[str, int] = field(default_factory=dict)
     beside: dict[str, pa.Table] = field(default_factory=dict)
     undated: frozenset[str] = frozenset()
+    identify: Callable[[np.ndarray[Any, np.dtype[np.int64]]], pa.Table] | None = None
 
     @property
     def rejected(self) -> int:

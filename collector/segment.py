@@ -1,4 +1,5 @@
-"""One file of the journal: the schema in its first frame, then the rows of requests, as Arrow record batches.
+"""One file of the journal: the schema in its first frame, then the rows of requests, as Arrow record batches, each
+after the rows of another table that they need.
 
 A crash can tear the last frame, which was never acknowledged; reading gives every frame before it. Damage anywhere
 else shows in a checksum: the readable frames are given, and the damage is told.
@@ -47,10 +48,16 @@ class OpenSegment:
             self.path.unlink(missing_ok=True)
             raise
 
-    def write(self, rows: pa.Table, marks: Sequence[Mark] = ()) -> None:
-        """Append the rows of requests; they are safe only after `sync()`."""
+    def write(self, rows: pa.Table, marks: Sequence[Mark] = (), beside: pa.Table | None = None) -> None:
+        """Append the rows of requests; they are safe only after `sync()`.
+
+        Args:
+            beside: rows of another table that must be in the store before these.
+        """
         if rows.schema != self._schema:
             raise pa.ArrowInvalid(f"rows of another schema were given to the journal: {rows.schema.names}")
+        if beside is not None:
+            self._write_parts(frame(_stream(beside), is_beside=True))
         batches = rows.combine_chunks().to_batches()
         # With the last batch the requests are whole. There is one, unless its rows take gigabytes.
         for batch in batches[:-1]:
@@ -96,7 +103,10 @@ class OpenSegment:
         return True
 
     def _write_frame(self, payload: pa.Buffer, marks: Sequence[Mark] = ()) -> None:
-        for part in frame(payload, marks):
+        self._write_parts(frame(payload, marks))
+
+    def _write_parts(self, parts: tuple[bytes, pa.Buffer]) -> None:
+        for part in parts:
             rest = memoryview(part)
             while rest:
                 rest = rest[self._file.write(rest) or 0 :]
@@ -104,10 +114,12 @@ class OpenSegment:
 
 @dataclass(frozen=True)
 class SegmentRows:
-    """What a segment gives: rows (None when it holds none), and what is damaged in it, None when nothing is."""
+    """What a segment gives: rows (None when it holds none), what is damaged in it (None when nothing is), and the rows
+    of another table that these need (None when they need none)."""
 
     rows: pa.Table | None
     damage: str | None
+    beside: pa.Table | None = None
 
 
 def read_segment(path: Path, schema: pa.Schema) -> SegmentRows:
@@ -118,7 +130,8 @@ def read_segment(path: Path, schema: pa.Schema) -> SegmentRows:
     """
     found = read_frames(path.read_bytes())
     damage = None if found.damage is None else f"{path.name}: {found.damage}"
-    frames = found.intact
+    frames = [one for one in found.intact if not one.is_beside]
+    beside = [pa.ipc.open_stream(one.payload).read_all() for one in found.intact if one.is_beside]
     if not frames:
         return SegmentRows(None, damage)
     try:
@@ -127,7 +140,11 @@ def read_segment(path: Path, schema: pa.Schema) -> SegmentRows:
         damage = damage or f"{path.name}: the schema frame is missing"
     batches, unreadable = _batches(frames, schema)
     damage = damage or (None if unreadable is None else f"{path.name}: {unreadable}")
-    return SegmentRows(pa.Table.from_batches(batches, schema) if batches else None, damage)
+    return SegmentRows(
+        pa.Table.from_batches(batches, schema) if batches else None,
+        damage,
+        pa.concat_tables(beside) if beside else None,
+    )
 
 
 def _batches(frames: list[Frame], schema: pa.Schema) -> tuple[list[pa.RecordBatch], str | None]:
@@ -139,6 +156,13 @@ def _batches(frames: list[Frame], schema: pa.Schema) -> tuple[list[pa.RecordBatc
         except (OSError, pa.ArrowException) as error:
             unreadable = str(error)
     return batches, unreadable
+
+
+def _stream(rows: pa.Table) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write_table(rows)
+    return sink.getvalue()
 
 
 def read_marks(path: Path) -> list[Mark]:

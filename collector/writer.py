@@ -66,6 +66,8 @@ class Writer:
 
     Args:
         on_return: called when the store takes rows again after it did not.
+        beside: the table of rows that others need: they go before them.
+        on_lost: called when rows may not come into the store, or later than others.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class Writer:
         table: str,
         patience: Patience = PATIENCE,
         on_return: Callable[[], None] = lambda: None,
+        beside: str = "",
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self.counts = WriterCounts()
         self._journal = journal
@@ -82,6 +86,8 @@ class Writer:
         self._table = table
         self._patience = patience
         self._on_return = on_return
+        self._beside = beside
+        self._on_lost = on_lost
         self._bell = threading.Condition()
         self._sealed = True  # what an earlier run left
         self._returned = False
@@ -196,6 +202,8 @@ class Writer:
 
     def _move(self, segment: Path) -> None:
         found = read_segment(segment, self._journal.schema)
+        if found.beside is not None:
+            self._store.insert(self._beside, found.beside, token=segment.stem)
         if found.rows is not None:
             began = time.perf_counter()
             self._store.insert(self._table, found.rows, token=segment.stem)
@@ -205,6 +213,7 @@ class Writer:
         else:
             place = self._journal.quarantine(segment)
             self.counts.quarantined += 1
+            self._on_lost()
             log.error("%s; what could be read is stored, the file is set aside as %s", found.damage, place)
         self._suspects.pop(segment.stem, None)
         self.counts.rows += 0 if found.rows is None else found.rows.num_rows
@@ -213,6 +222,7 @@ class Writer:
 
     def _suspect(self, segment: Path, error: Exception) -> None:
         """The store takes other segments, so this failure is one of the segment."""
+        self._on_lost()
         suspect = self._suspects.setdefault(segment.stem, _Suspect())
         suspect.failures += 1
         suspect.retry_at = time.monotonic() + self._patience.after(suspect.failures)

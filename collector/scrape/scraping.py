@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from collector.announced import Announced
 from collector.bodies import Budget
 from collector.journal import Journal
 from collector.scrape.fetch import Fetch
@@ -26,12 +27,16 @@ class Scraping:
 
     Args:
         journal: of `metric_points`.
+        announced: the series that are known.
     """
 
-    def __init__(self, targets: Sequence[ScrapeTarget], journal: Journal) -> None:
+    def __init__(self, targets: Sequence[ScrapeTarget], journal: Journal, announced: Announced) -> None:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="scrape-read")
         budget = Budget(max(MAX_IN_FLIGHT_BYTES, *(target.max_body_bytes for target in targets), 0))
-        self.targets = [Target(settings, Fetch(settings, budget), journal, self._readers) for settings in targets]
+        self.targets = [
+            Target(settings, Fetch(settings, budget), journal, self._readers, announced=announced)
+            for settings in targets
+        ]
         self._loop = asyncio.new_event_loop() if targets else None
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="scrape", daemon=True)

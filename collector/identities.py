@@ -1,0 +1,176 @@
+"""What the series of a metrics request are: their names (64-bit hashes), and for those that are new all that they say.
+
+Names come from bytes that are recognised; attributes, resources and scopes are opened where they were not seen before,
+and by `series_rows` for the series that somebody asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from collector import series
+from collector.attributes import KeyValues, columns_of, value_text
+from collector.columns import KIND_CODES, POINT_SCHEMA, RESOURCE_ATTRIBUTES, SERIES_SCHEMA, TEMPORALITY_CODES
+from collector.metric_request import PAIR, RESOURCE, SCOPE, MetricRequest, Places
+from collector.remembered import Remembered
+from collector.series import Hashes
+
+DAY_NANOS = 24 * 3600 * 10**9
+
+_KINDS = pa.array(list(KIND_CODES))
+_TEMPORALITIES = pa.array(list(TEMPORALITY_CODES))
+
+
+@dataclass(frozen=True)
+class Described:
+    """Points in the order of stored rows: the metric of each, and its closed attributes."""
+
+    metric_of: Places
+    attributes: pa.ListArray
+
+
+def metric_names(request: MetricRequest) -> Hashes:
+    """Name, unit, scope and resource of every metric, hashed."""
+    scopes = _scopes.of(request.scopes)
+    resources = _resources.of(request.resources)
+    return series.combined(
+        _texts.of(request.metrics.field("name").cast(pa.binary())),
+        _texts.of(request.metrics.field("unit").cast(pa.binary())),
+        scopes[request.scope_of],
+        resources[request.resource_of],
+    )
+
+
+def stream_names(kind: Places, temporality: Places, monotonic: Places) -> Hashes:
+    """Kind, temporality and monotonicity, by the numbers they are stored with, hashed."""
+    return _STREAMS[kind, temporality, monotonic]
+
+
+def attribute_names(attributes: pa.ListArray) -> Hashes:
+    """The closed attributes of every point, in any order, hashed."""
+    return series.of_pair_hashes(_pairs.of(attributes.flatten()), list_lengths(attributes))
+
+
+def series_rows(request: MetricRequest, rows: pa.Table, parts: Sequence[Described], places: Places) -> pa.Table:
+    """Rows of `SERIES_SCHEMA`: what the series of some points say.
+
+    Args:
+        rows: of `POINT_SCHEMA`, all points of the request that are stored.
+        parts: the same points, one part after the other.
+        places: of the points, ascending.
+    """
+    ends = np.cumsum([len(part.metric_of) for part in parts])
+    first, metric_of, attributes = 0, [], []
+    for part, end in zip(parts, ends, strict=True):
+        inside = places[(places >= first) & (places < end)] - first
+        metric_of.append(part.metric_of[inside])
+        attributes.append(part.attributes.take(pa.array(inside)))
+        first = end
+    metric = np.concatenate(metric_of)
+    lists = pa.concat_arrays(attributes)
+    chosen = rows.take(pa.array(places))
+    resource_of, scope_of = request.resource_of[metric], request.scope_of[metric]
+    said = {
+        **{name: chosen.column(name).combine_chunks() for name in ("metric", "series", "monotonic")},
+        "day": days_of(chosen.column("time")),
+        "unit": request.metrics.field("unit").take(pa.array(metric)),
+        "kind": _KINDS.take(chosen.column("kind").combine_chunks()),
+        "temporality": _TEMPORALITIES.take(chosen.column("temporality").combine_chunks()),
+        **_resource_columns(request, resource_of),
+        **_scope_columns(request, scope_of),
+        "attributes": KeyValues(_opened(lists)).rest(),
+    }
+    return pa.table([said[name] for name in SERIES_SCHEMA.names], schema=SERIES_SCHEMA)
+
+
+def points_of(rows: pa.Table) -> pa.Table:
+    """What is stored of points, rows of `POINT_SCHEMA`, of rows of `METRIC_SCHEMA`."""
+    codes = {
+        name: pc.index_in(rows.column(name), value_set=names).cast(pa.int8())
+        for name, names in (("kind", _KINDS), ("temporality", _TEMPORALITIES))
+    }
+    return pa.table(
+        [codes[name] if name in codes else rows.column(name) for name in POINT_SCHEMA.names], schema=POINT_SCHEMA
+    )
+
+
+def series_of(rows: pa.Table) -> pa.Table:
+    """What is stored of their series, rows of `SERIES_SCHEMA`: one of each row."""
+    days = {"day": days_of(rows.column("time"))}
+    return pa.table(
+        [days[name] if name in days else rows.column(name) for name in SERIES_SCHEMA.names], schema=SERIES_SCHEMA
+    )
+
+
+def days_of(times: pa.ChunkedArray) -> pa.TimestampArray:
+    """The UTC days of points, as their first second."""
+    nanos = times.cast(pa.int64()).to_numpy()
+    return pa.array(nanos // DAY_NANOS * (DAY_NANOS // 10**9)).cast(SERIES_SCHEMA.field("day").type)
+
+
+def list_lengths(lists: pa.ListArray) -> Places:
+    """How many elements each list has, where none is null."""
+    lengths: Places = np.diff(lists.offsets.to_numpy())
+    return lengths
+
+
+def _resource_columns(request: MetricRequest, resource_of: Places) -> dict[str, pa.Array]:
+    wanted, place = np.unique(resource_of, return_inverse=True)
+    pairs = KeyValues(RESOURCE.open(request.resources.take(pa.array(wanted))).column("attributes"))
+    columns = columns_of(pairs, RESOURCE_ATTRIBUTES) | {"resource": pairs.rest()}
+    return {name: column.take(pa.array(place)) for name, column in columns.items()}
+
+
+def _scope_columns(request: MetricRequest, scope_of: Places) -> dict[str, pa.Array]:
+    wanted, place = np.unique(scope_of, return_inverse=True)
+    scopes = SCOPE.open(request.scopes.take(pa.array(wanted)))
+    return {f"scope_{name}": scopes.column(name).take(pa.array(place)) for name in ("name", "version")}
+
+
+def _opened(closed: pa.ListArray) -> pa.ListArray:
+    """Lists of closed pairs as lists of key and value."""
+    pairs = PAIR.open(closed.flatten()).to_struct_array()
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(list_lengths(closed))]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pairs)
+
+
+def _of_pairs(closed: pa.BinaryArray) -> Hashes:
+    pairs = PAIR.open(closed)
+    return series.combined(series.of_texts(pairs.column("key")), series.of_texts(value_text(pairs.column("value"))))
+
+
+def _of_resources(closed: pa.BinaryArray) -> Hashes:
+    return series.of_pairs(KeyValues(RESOURCE.open(closed).column("attributes")))
+
+
+def _of_scopes(closed: pa.BinaryArray) -> Hashes:
+    scopes = SCOPE.open(closed)
+    return series.combined(
+        series.of_texts(scopes.column("name")),
+        series.of_texts(scopes.column("version")),
+        series.of_pairs(KeyValues(scopes.column("attributes"))),
+    )
+
+
+def _of_texts(texts: pa.BinaryArray) -> Hashes:
+    return series.of_texts(texts.cast(pa.string()))
+
+
+def _streams() -> Hashes:
+    texts = [
+        f"{kind}/{temporality}/{monotonic}"
+        for kind in KIND_CODES
+        for temporality in TEMPORALITY_CODES
+        for monotonic in ("false", "true")
+    ]
+    return series.of_texts(pa.array(texts)).reshape(len(KIND_CODES), len(TEMPORALITY_CODES), 2)
+
+
+_STREAMS = _streams()
+_texts, _pairs = Remembered(_of_texts), Remembered(_of_pairs)
+_resources, _scopes = Remembered(_of_resources), Remembered(_of_scopes)
