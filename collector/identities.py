@@ -18,6 +18,7 @@ from collector.attributes import KeyValues, columns_of, value_text
 from collector.columns import KIND_CODES, POINT_SCHEMA, RESOURCE_ATTRIBUTES, SERIES_SCHEMA, TEMPORALITY_CODES
 from collector.metric_request import PAIR, RESOURCE, SCOPE, MetricRequest, Places
 from collector.remembered import Remembered
+from collector.rows import PROJECT, list_lengths
 from collector.series import Hashes
 
 DAY_NANOS = 24 * 3600 * 10**9
@@ -107,16 +108,21 @@ def series_of(rows: pa.Table) -> pa.Table:
     )
 
 
+def parted(rows: pa.Table) -> tuple[pa.Table, pa.Table | None]:
+    """Rows of a segment as points and their series; None where the rows are points alone already.
+
+    A segment that was written before series stood apart holds `METRIC_SCHEMA`.
+    """
+    if "attributes" not in rows.schema.names:
+        return rows, None
+    owner = rows.column(PROJECT.name)
+    return points_of(rows).append_column(PROJECT, owner), series_of(rows).append_column(PROJECT, owner)
+
+
 def days_of(times: pa.ChunkedArray) -> pa.TimestampArray:
     """The UTC days of points, as their first second."""
     nanos = times.cast(pa.int64()).to_numpy()
     return pa.array(nanos // DAY_NANOS * (DAY_NANOS // 10**9)).cast(SERIES_SCHEMA.field("day").type)
-
-
-def list_lengths(lists: pa.ListArray) -> Places:
-    """How many elements each list has, where none is null."""
-    lengths: Places = np.diff(lists.offsets.to_numpy())
-    return lengths
 
 
 def _resource_columns(request: MetricRequest, resource_of: Places) -> dict[str, pa.Array]:

@@ -13,6 +13,7 @@ from collector.cardinality import Cardinality
 from collector.columns import LOG_SCHEMA, OBSERVATION_SCHEMA, POINT_SCHEMA, SPAN_SCHEMA
 from collector.decoding import POINTS, SERIES
 from collector.grpc_receiver import GrpcReceiver
+from collector.identities import parted
 from collector.journal import Journal
 from collector.receiver import Receiver
 from collector.reception import Reception
@@ -48,6 +49,7 @@ class Intake:
         self._store = store
         self._cardinality = Cardinality(limits)
         self._announced = Announced()
+        self._with_series: dict[str, Any] = {"beside": SERIES, "parted": parted, "on_lost": self._announced.forget}
         self._journals: dict[str, Journal] = {}
         self._writers: dict[str, Writer] = {}
         for table, schema in _SCHEMAS.items():
@@ -65,8 +67,7 @@ class Intake:
                 store,
                 table,
                 on_return=self._store_returned,
-                beside=SERIES,
-                on_lost=self._announced.forget if table == POINTS else lambda: None,
+                **(self._with_series if table == POINTS else {}),
             )
         self._reception = Reception(
             self._journals,

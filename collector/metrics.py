@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from collector import series
 from collector.columns import KIND_CODES, POINT_SCHEMA, TEMPORALITIES, MetricKind
-from collector.envelope import refuse_expanded, whole
+from collector.envelope import MOST_REPEATED_BYTES, refuse_expanded, whole
 from collector.identities import Described, attribute_names, metric_names, series_rows, stream_names
 from collector.metric_request import MetricRequest, Places, Points, open_points, open_request
 from collector.points import faults_of, values_of
@@ -55,7 +55,7 @@ def decode_metrics(bodies: Bodies, now_nanos: int) -> Decoded:
     for points in opened:
         columns, faults = _columns(request, points, names, now_nanos)
         part = Described(points.metric_of, points.fields.column("attributes"))
-        table = pa.table([columns[name] for name in POINT_SCHEMA.names], schema=POINT_SCHEMA)
+        table = pa.Table.from_arrays([columns[name] for name in POINT_SCHEMA.names], schema=POINT_SCHEMA)
         bad = np.zeros(table.num_rows, dtype=bool)
         for reason, faulty in faults.items():
             refused[reason] += int((faulty & ~bad).sum())
@@ -71,13 +71,17 @@ def decode_metrics(bodies: Bodies, now_nanos: int) -> Decoded:
 
 def _bound(request: MetricRequest, opened: list[Points]) -> None:
     """Names stand in every row, and resources and scopes in those of new series."""
+    name = request.metrics.field("name")
+    said, rows = (name, request.resources, request.scopes), sum(len(points.metric_of) for points in opened)
+    if sum(each.nbytes for each in said) * rows <= MOST_REPEATED_BYTES:
+        return
     counts = np.zeros(len(request.metrics), np.int64)
     for points in opened:
         counts += np.bincount(points.metric_of, minlength=len(counts))
-    lengths = pc.binary_length(request.metrics.field("name")).to_numpy(zero_copy_only=False).astype(np.int64)
-    lengths += pc.binary_length(request.resources).to_numpy(zero_copy_only=False)[request.resource_of]
-    lengths += pc.binary_length(request.scopes).to_numpy(zero_copy_only=False)[request.scope_of]
-    refuse_expanded(lengths, counts)
+    of_name, of_resource, of_scope = (
+        pc.binary_length(each).to_numpy(zero_copy_only=False).astype(np.int64) for each in said
+    )
+    refuse_expanded(of_name + of_resource[request.resource_of] + of_scope[request.scope_of], counts)
 
 
 def _columns(

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,9 +14,10 @@ import pyarrow.compute as pc
 from collector.attributes import regroup
 from collector.columns import NO_RECORDED_VALUE, VALUE_COLUMNS, MetricKind
 from collector.metric_request import open_exemplars, open_quantiles
-from collector.rows import Mask, as_time, exactly
+from collector.rows import Mask, as_time, exactly, list_lengths
 
 # Fields that the protobuf message gives as 0 where nothing was recorded.
+_KEPT_ROWS = 2**14
 _UNRECORDED = ("value", "int_value", "count", "sum", "min", "max", "zero_count")
 
 
@@ -24,7 +27,6 @@ def values_of(kind: MetricKind, points: pa.RecordBatch) -> dict[str, pa.Array]:
     Args:
         kind: gauges and sums are alike.
     """
-    columns = {name: absent(column, points.num_rows) for name, column in VALUE_COLUMNS.items()}
     match kind:
         case MetricKind.GAUGE | MetricKind.SUM:
             found = _number(points)
@@ -40,13 +42,14 @@ def values_of(kind: MetricKind, points: pa.RecordBatch) -> dict[str, pa.Array]:
     if flags.any():
         recorded = pa.array(flags & NO_RECORDED_VALUE == 0)
         found |= {name: pc.if_else(recorded, found[name], None) for name in _UNRECORDED if name in found}
-    return columns | found
+    missing = {name: absent(column, points.num_rows) for name, column in VALUE_COLUMNS.items() if name not in found}
+    return found | missing
 
 
 def faults_of(columns: dict[str, pa.Array]) -> dict[str, Mask]:
     """What is wrong with the buckets of a histogram: reason -> a mask over the points."""
     bounds, counts = columns["bucket_bounds"], columns["bucket_counts"]
-    bound_count, count_count = _lengths(bounds), _lengths(counts)
+    bound_count, count_count = list_lengths(bounds), list_lengths(counts)
     without_buckets = (bound_count == 0) & (count_count == 0)
     return {
         "bucket_counts is not one longer than explicit_bounds": ~without_buckets & (count_count != bound_count + 1),
@@ -110,22 +113,31 @@ def _known(values: pa.DoubleArray) -> pa.DoubleArray:
 
 def absent(kind: pa.DataType, count: int) -> pa.Array:
     """`count` times nothing: null, or in a list column an empty list."""
+    if count > _KEPT_ROWS:
+        return _nothing(kind, count)
+    return _kept_nothing(kind).slice(0, count)
+
+
+@cache
+def _kept_nothing(kind: pa.DataType) -> pa.Array:
+    return _nothing(kind, _KEPT_ROWS)
+
+
+def _nothing(kind: pa.DataType, count: int) -> pa.Array:
     if pa.types.is_list(kind):
         return pa.ListArray.from_arrays(pa.array(np.zeros(count + 1, np.int32)), pa.array([], kind.value_type))
     return pa.nulls(count, kind)
 
 
-def _lengths(lists: pa.ListArray) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    lengths: np.ndarray[tuple[int], np.dtype[np.int32]] = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
-    return lengths
-
-
 def _descending(lists: pa.ListArray) -> Mask:
     """Lists in which a number is not larger than the one before it, or is NaN."""
-    numbers = lists.flatten().to_numpy(zero_copy_only=False)
-    list_of = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)
-    wrong = np.isnan(numbers)
-    wrong[1:] |= (list_of[1:] == list_of[:-1]) & ~(numbers[1:] > numbers[:-1])
     found = np.zeros(len(lists), dtype=bool)
-    found[list_of[wrong]] = True
+    numbers = lists.flatten().to_numpy(zero_copy_only=False)
+    ascends = np.ones(len(numbers), dtype=bool)
+    np.greater(numbers[1:], numbers[:-1], out=ascends[1:])
+    lengths = list_lengths(lists)
+    firsts = (np.cumsum(lengths) - lengths)[lengths > 0]
+    ascends[firsts] = ~np.isnan(numbers[firsts])
+    if not ascends.all():
+        found[np.repeat(np.arange(len(lists)), lengths)[~ascends]] = True
     return found

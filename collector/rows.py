@@ -89,6 +89,12 @@ def out_of_time(nanos: pa.UInt64Array, now_nanos: int) -> Mask:
     return late
 
 
+def list_lengths(lists: pa.ListArray) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """How many elements each list has, where none is null."""
+    lengths: np.ndarray[Any, np.dtype[np.int64]] = np.diff(lists.offsets.to_numpy()).astype(np.int64)
+    return lengths
+
+
 def is_identity(ids: pa.BinaryArray, length: int) -> Mask:
     """Identities of the right length that are not all zero."""
     return mask(pc.and_(pc.equal(pc.binary_length(ids), length), pc.not_equal(ids, bytes(length))))
@@ -112,7 +118,7 @@ def exactly(ids: pa.BinaryArray, length: int) -> pa.FixedSizeBinaryArray:
 
 def as_time(nanos: pa.UInt64Array) -> pa.TimestampArray:
     """Nanoseconds of OTLP as timestamps."""
-    return nanos.cast(pa.int64(), safe=False).cast(TIME)
+    return nanos.view(TIME)
 
 
 def as_code(codes: pa.Int32Array) -> pa.UInt8Array:

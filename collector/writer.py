@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from collector.journal import Journal
 from collector.measures import INSERT_BOUNDS, Histogram
 from collector.segment import read_segment
@@ -67,6 +69,7 @@ class Writer:
     Args:
         on_return: called when the store takes rows again after it did not.
         beside: the table of rows that others need: they go before them.
+        parted: tells rows that others need from these, in a segment that was written when they were one.
         on_lost: called when rows may not come into the store, or later than others.
     """
 
@@ -78,6 +81,7 @@ class Writer:
         patience: Patience = PATIENCE,
         on_return: Callable[[], None] = lambda: None,
         beside: str = "",
+        parted: Callable[[pa.Table], tuple[pa.Table, pa.Table | None]] = lambda rows: (rows, None),
         on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self.counts = WriterCounts()
@@ -87,6 +91,7 @@ class Writer:
         self._patience = patience
         self._on_return = on_return
         self._beside = beside
+        self._parted = parted
         self._on_lost = on_lost
         self._bell = threading.Condition()
         self._sealed = True  # what an earlier run left
@@ -202,11 +207,13 @@ class Writer:
 
     def _move(self, segment: Path) -> None:
         found = read_segment(segment, self._journal.schema)
-        if found.beside is not None:
-            self._store.insert(self._beside, found.beside, token=segment.stem)
         if found.rows is not None:
             began = time.perf_counter()
-            self._store.insert(self._table, found.rows, token=segment.stem)
+            rows, needed = self._parted(found.rows)
+            needed = needed if found.beside is None else found.beside
+            if needed is not None:
+                self._store.insert(self._beside, needed, token=segment.stem)
+            self._store.insert(self._table, rows, token=segment.stem)
             self.counts.insert_seconds.observe(time.perf_counter() - began)
         if found.damage is None:
             self._journal.discard(segment)
