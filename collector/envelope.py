@@ -6,6 +6,7 @@ came in; the decoders of the signals turn the items into rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final
@@ -101,6 +102,11 @@ def whole(decode: Decoder) -> Decoder:
     return decoded
 
 
+def may_expand(texts: Sequence[pa.Array], items: int) -> bool:
+    """Whether texts that are said once could hold more than may be repeated, if every one stood in every row."""
+    return bool(sum(text.nbytes for text in texts) * items > MOST_REPEATED_BYTES)
+
+
 def refuse_expanded(lengths: np.ndarray[Any, Any], counts: np.ndarray[Any, Any]) -> None:
     """Refuse a request that says things of `lengths` bytes, once, of `counts` many items each, when the rows of these
     items would hold too much.
@@ -118,7 +124,7 @@ def refuse_expanded(lengths: np.ndarray[Any, Any], counts: np.ndarray[Any, Any])
 
 def _bound(pairs: KeyValues, resource_of: pa.Array, scopes: pa.StructArray, scope_of: pa.Array) -> None:
     texts = (pairs.keys, pairs.text, scopes.field("name"), scopes.field("version"))
-    if sum(text.nbytes for text in texts) * len(scope_of) <= MOST_REPEATED_BYTES:
+    if not may_expand(texts, len(scope_of)):
         return
     of_pair = _lengths(pairs.keys) + _lengths(pairs.text)
     refuse_expanded(

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from collector import series
 from collector.columns import KIND_CODES, POINT_SCHEMA, TEMPORALITIES, MetricKind
-from collector.envelope import MOST_REPEATED_BYTES, refuse_expanded, whole
+from collector.envelope import may_expand, refuse_expanded, whole
 from collector.identities import Described, attribute_names, metric_names, series_rows, stream_names
 from collector.metric_request import MetricRequest, Places, Points, open_points, open_request
 from collector.points import faults_of, values_of
@@ -73,7 +73,7 @@ def _bound(request: MetricRequest, opened: list[Points]) -> None:
     """Names stand in every row, and resources and scopes in those of new series."""
     name = request.metrics.field("name")
     said, rows = (name, request.resources, request.scopes), sum(len(points.metric_of) for points in opened)
-    if sum(each.nbytes for each in said) * rows <= MOST_REPEATED_BYTES:
+    if not may_expand(said, rows):
         return
     counts = np.zeros(len(request.metrics), np.int64)
     for points in opened:
