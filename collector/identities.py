@@ -6,7 +6,6 @@ and by `series_rows` for the series that somebody asks for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,7 @@ from collector.attributes import KeyValues, columns_of, value_text
 from collector.columns import KIND_CODES, POINT_SCHEMA, RESOURCE_ATTRIBUTES, SERIES_SCHEMA, TEMPORALITY_CODES
 from collector.metric_request import PAIR, RESOURCE, SCOPE, MetricRequest, Places
 from collector.remembered import Remembered
-from collector.rows import PROJECT, list_lengths
+from collector.rows import PROJECT
 from collector.series import Hashes
 
 DAY_NANOS = 24 * 3600 * 10**9
@@ -29,10 +28,12 @@ _TEMPORALITIES = pa.array(list(TEMPORALITY_CODES))
 
 @dataclass(frozen=True)
 class Described:
-    """Points in the order of stored rows: the metric of each, and its closed attributes."""
+    """The points of a request, also those that are refused: the metric of each, and `counts` many of the closed pairs
+    that are their attributes."""
 
     metric_of: Places
-    attributes: pa.ListArray
+    pairs: pa.BinaryArray
+    counts: Places
 
 
 def metric_names(request: MetricRequest) -> Hashes:
@@ -52,29 +53,21 @@ def stream_names(kind: Places, temporality: Places, monotonic: Places) -> Hashes
     return _STREAMS[kind, temporality, monotonic]
 
 
-def attribute_names(attributes: pa.ListArray) -> Hashes:
-    """The closed attributes of every point, in any order, hashed."""
-    return series.of_pair_hashes(_pairs.of(attributes.flatten()), list_lengths(attributes))
+def attribute_names(points: Described) -> Hashes:
+    """The attributes of every point, in any order, hashed."""
+    return series.of_pair_hashes(_pairs.of(points.pairs), points.counts)
 
 
-def series_rows(request: MetricRequest, rows: pa.Table, parts: Sequence[Described], places: Places) -> pa.Table:
+def series_rows(request: MetricRequest, rows: pa.Table, points: Described, stored: Places, places: Places) -> pa.Table:
     """Rows of `SERIES_SCHEMA`: what the series of some points say.
 
     Args:
-        rows: of `POINT_SCHEMA`, all points of the request that are stored.
-        parts: the same points, one part after the other.
-        places: of the points, ascending.
+        rows: of `POINT_SCHEMA`, the points that are stored.
+        points: all of them; `stored` is where among them the stored ones are.
+        places: of the stored points that are asked for.
     """
-    ends = np.cumsum([len(part.metric_of) for part in parts])
-    first, metric_of, attributes = 0, [], []
-    for part, end in zip(parts, ends, strict=True):
-        inside = places[(places >= first) & (places < end)] - first
-        metric_of.append(part.metric_of[inside])
-        attributes.append(part.attributes.take(pa.array(inside)))
-        first = end
-    metric = np.concatenate(metric_of)
-    lists = pa.concat_arrays(attributes)
     chosen = rows.take(pa.array(places))
+    metric = points.metric_of[stored[places]]
     resource_of, scope_of = request.resource_of[metric], request.scope_of[metric]
     said = {
         **{name: chosen.column(name).combine_chunks() for name in ("metric", "series", "monotonic")},
@@ -84,7 +77,7 @@ def series_rows(request: MetricRequest, rows: pa.Table, parts: Sequence[Describe
         "temporality": _TEMPORALITIES.take(chosen.column("temporality").combine_chunks()),
         **_resource_columns(request, resource_of),
         **_scope_columns(request, scope_of),
-        "attributes": KeyValues(_opened(lists)).rest(),
+        "attributes": KeyValues(_opened(points, stored[places])).rest(),
     }
     return pa.table([said[name] for name in SERIES_SCHEMA.names], schema=SERIES_SCHEMA)
 
@@ -138,11 +131,14 @@ def _scope_columns(request: MetricRequest, scope_of: Places) -> dict[str, pa.Arr
     return {f"scope_{name}": scopes.column(name).take(pa.array(place)) for name in ("name", "version")}
 
 
-def _opened(closed: pa.ListArray) -> pa.ListArray:
-    """Lists of closed pairs as lists of key and value."""
-    pairs = PAIR.open(closed.flatten()).to_struct_array()
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(list_lengths(closed))]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pairs)
+def _opened(points: Described, places: Places) -> pa.ListArray:
+    """The attributes of some points as lists of key and value."""
+    counts = points.counts[places]
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    first = (np.cumsum(points.counts) - points.counts)[places]
+    pair_of = np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], counts)
+    pairs = PAIR.open(points.pairs.take(pa.array(pair_of))).to_struct_array()
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pairs)
 
 
 def _of_pairs(closed: pa.BinaryArray) -> Hashes:

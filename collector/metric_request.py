@@ -33,6 +33,8 @@ from collector.rows import Bodies
 
 Places: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
+KINDS: Final = tuple(MetricKind)
+
 _METRICS: Final = "opentelemetry.proto.metrics.v1"
 _DATA: Final = ("Gauge", "Sum", "Histogram", "ExponentialHistogram", "Summary")
 _POINTS: Final = ("NumberDataPoint", "HistogramDataPoint", "ExponentialHistogramDataPoint", "SummaryDataPoint")
@@ -113,7 +115,7 @@ class MetricRequest:
 
 @dataclass(frozen=True)
 class Points:
-    """The points of some kinds; `metric_of` gives the metric of each, `kind_of` the place of its kind in `kinds`."""
+    """The points of some kinds; `metric_of` gives the metric of each, `kind_of` the place of its kind in `KINDS`."""
 
     kinds: tuple[MetricKind, ...]
     fields: pa.RecordBatch
@@ -165,7 +167,7 @@ def open_points(request: MetricRequest, kinds: tuple[MetricKind, ...]) -> Points
         kinds=kinds,
         fields=fields,
         metric_of=np.concatenate([_parents(each) for each in lists]),
-        kind_of=np.repeat(np.arange(len(kinds)), counts),
+        kind_of=np.repeat([KINDS.index(kind) for kind in kinds], counts),
     )
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
@@ -43,17 +44,19 @@ def values_of(kind: MetricKind, points: pa.RecordBatch) -> dict[str, pa.Array]:
         recorded = pa.array(flags & NO_RECORDED_VALUE == 0)
         found |= {name: pc.if_else(recorded, found[name], None) for name in _UNRECORDED if name in found}
     missing = {name: absent(column, points.num_rows) for name, column in VALUE_COLUMNS.items() if name not in found}
-    return found | missing
+    return {name: _typed(column, VALUE_COLUMNS[name]) for name, column in found.items()} | missing
 
 
-def faults_of(columns: dict[str, pa.Array]) -> dict[str, Mask]:
-    """What is wrong with the buckets of a histogram: reason -> a mask over the points."""
+def faults_of(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, Mask]:
+    """What is wrong with the buckets of histograms: reason -> a mask over the points."""
     bounds, counts = columns["bucket_bounds"], columns["bucket_counts"]
-    bound_count, count_count = list_lengths(bounds), list_lengths(counts)
+    bound_count, count_count = (
+        np.concatenate([list_lengths(part) for part in each.chunks]) for each in (bounds, counts)
+    )
     without_buckets = (bound_count == 0) & (count_count == 0)
     return {
         "bucket_counts is not one longer than explicit_bounds": ~without_buckets & (count_count != bound_count + 1),
-        "explicit_bounds do not ascend": _descending(bounds),
+        "explicit_bounds do not ascend": np.concatenate([_descending(part) for part in bounds.chunks]),
     }
 
 
@@ -109,6 +112,11 @@ def _exemplars(lists: pa.ListArray) -> dict[str, pa.Array]:
 def _known(values: pa.DoubleArray) -> pa.DoubleArray:
     unknown = pc.is_nan(values)
     return pc.if_else(unknown, None, values) if unknown.true_count else values
+
+
+def _typed(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The column as it is stored: a list of a message says that it holds no nulls, which is another type."""
+    return column if column.type == kind else column.cast(kind)
 
 
 def absent(kind: pa.DataType, count: int) -> pa.Array:

@@ -82,9 +82,9 @@ def counted(faults: dict[str, Mask]) -> dict[str, int]:
     return {reason: int(rows.sum()) for reason, rows in faults.items() if rows.any()}
 
 
-def out_of_time(nanos: pa.UInt64Array, now_nanos: int) -> Mask:
+def out_of_time(nanos: pa.UInt64Array | np.ndarray[Any, np.dtype[np.uint64]], now_nanos: int) -> Mask:
     """Times before 2000, which a clock that was never set gives, and more than a day ahead."""
-    values = nanos.to_numpy(zero_copy_only=False)
+    values = nanos if isinstance(nanos, np.ndarray) else nanos.to_numpy(zero_copy_only=False)
     late: Mask = (values < EARLIEST_NANOS) | (values > now_nanos + FUTURE_NANOS)
     return late
 
