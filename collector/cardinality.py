@@ -58,12 +58,16 @@ GUARDED: Final = {
         ),
         "end_time",
     ),
-    "metric_points": GuardedTable(("metric", "service", "environment", "accelerator_pool"), "time"),
+    "metric_series": GuardedTable(("metric", "service", "environment", "accelerator_pool"), "day"),
     "logs": GuardedTable(("event_name", "severity_text", "service", "environment", "accelerator_pool"), "time"),
     "observations": GuardedTable(
         ("signal", "service", "environment", "pipeline", "stage", "model"), "time", map="segment"
     ),
 }
+
+
+# Rows that repeat a column of what they belong to, which is folded before them: table -> its table, and the columns.
+REPEATED: Final = {"metric_points": ("metric_series", ("metric",))}
 
 
 @dataclass
@@ -116,18 +120,19 @@ class Cardinality:
         Args:
             now_nanos: UTC now; limits are by the day in which rows arrive.
         """
-        guarded = GUARDED[table]
-        for name in guarded.columns:
+        of_table, columns = REPEATED.get(table, (table, GUARDED[table].columns if table in GUARDED else ()))
+        map_name = GUARDED[table].map if table in GUARDED else None
+        for name in columns:
             column = rows.column(name)
             encoded = pc.dictionary_encode(column.combine_chunks() if column.num_chunks != 1 else column.chunk(0))
             values = encoded.dictionary.to_pylist()
-            refused = self._refused(project, table, name, values, now_nanos)
+            refused = self._refused(project, of_table, name, values, now_nanos)
             if refused:
                 is_refused = np.zeros(len(values), dtype=bool)
                 is_refused[refused] = True
                 where = is_refused[encoded.indices.to_numpy(zero_copy_only=False)]
-                rows = _replaced(rows, name, guarded.map, where)
-                self._tell(project, table, name, values[refused[0]], int(where.sum()))
+                rows = _replaced(rows, name, map_name, where)
+                self._tell(project, of_table, name, values[refused[0]], int(where.sum()))
         return rows
 
     def seed(self, store: TelemetryStore, now: datetime) -> None:
@@ -205,14 +210,16 @@ class Cardinality:
         return self._limits.max_pipelines_and_stages if name in _FEW else self._limits.max_values_per_column
 
 
-def _replaced(rows: pa.Table, name: str, map_name: str, where: np.ndarray[Any, Any]) -> pa.Table:
-    """The rows with `__other__` in a column at the places of `where`, and what stood there in their map."""
+def _replaced(rows: pa.Table, name: str, map_name: str | None, where: np.ndarray[Any, Any]) -> pa.Table:
+    """The rows with `__other__` in a column at the places of `where`, and what stood there in their map, if any."""
     mask = pa.array(where)
     column = rows.column(name).combine_chunks()
     others = pc.if_else(mask, pa.scalar(OTHER), column)
+    rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), others)
+    if map_name is None:
+        return rows
     maps = rows.column(map_name).combine_chunks()
     added = _with_pair(maps, ORIGINAL + name, column.filter(mask), np.flatnonzero(where))
-    rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), others)
     return rows.set_column(rows.schema.get_field_index(map_name), rows.schema.field(map_name), added.cast(maps.type))
 
 

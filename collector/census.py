@@ -28,8 +28,31 @@ class TooManyElementsError(Exception):
     """A request holds more elements than one request may; the sender can split it."""
 
 
+class Tally:
+    """Elements of a request, counted while it is opened level by level."""
+
+    def __init__(self) -> None:
+        self._items = 0
+        self._attributes = 0
+
+    def add(self, items: int = 0, attributes: int = 0) -> None:
+        """Count more of them.
+
+        Raises:
+            TooManyElementsError: they are more than `MOST_ITEMS` items or `MOST_ATTRIBUTES` attributes.
+        """
+        self._items += items
+        self._attributes += attributes
+        for found, most, what in (
+            (self._items, MOST_ITEMS, "items"),
+            (self._attributes, MOST_ATTRIBUTES, "attributes"),
+        ):
+            if found > most:
+                raise TooManyElementsError(f"the request holds {found} {what}, at most {most} are taken in one")
+
+
 class Census:
-    """Counts the elements of requests of one message type."""
+    """Counts the elements of requests of one message type, or of another message that requests hold."""
 
     def __init__(self, request: Descriptor) -> None:
         skeleton = _Skeleton(request)
@@ -45,12 +68,23 @@ class Census:
             TooManyElementsError: they hold more than `MOST_ITEMS` items or `MOST_ATTRIBUTES` attributes.
             ValueError: the bytes are not such a message.
         """
-        if sum(map(len, requests)) // _LEAST_BYTES <= MOST_ITEMS:
-            return
-        items, attributes = self.count(requests)
-        for found, most, what in ((items, MOST_ITEMS, "items"), (attributes, MOST_ATTRIBUTES, "attributes")):
-            if found > most:
-                raise TooManyElementsError(f"the request holds {found} {what}, at most {most} are taken in one")
+        if self.may_hold_too_much(requests):
+            items, attributes = self.count(requests)
+            Tally().add(items, attributes)
+
+    def check_parts(self, messages: pa.BinaryArray) -> None:
+        """Refuse parts of a request that are about attributes, when all that they hold is more than a request may.
+
+        Raises:
+            TooManyElementsError, ValueError: as of `check`.
+        """
+        if messages.nbytes // _LEAST_BYTES > MOST_ITEMS:
+            Tally().add(attributes=sum(self.count(messages.to_pylist())))
+
+    @staticmethod
+    def may_hold_too_much(requests: Sequence[bytes]) -> bool:
+        """Whether requests are large enough to hold more than `MOST_ITEMS` elements."""
+        return sum(map(len, requests)) // _LEAST_BYTES > MOST_ITEMS
 
     def count(self, requests: Sequence[bytes]) -> tuple[int, int]:
         """Items (resources, scopes, spans, events, points, exemplars and so on), and attributes with the elements of

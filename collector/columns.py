@@ -203,6 +203,9 @@ class MetricKind(StrEnum):
 
 
 TEMPORALITIES = ("unspecified", "delta", "cumulative")  # by the number in the protobuf message
+# By the numbers that points are stored with; a gauge and a summary have no temporality.
+KIND_CODES = {"": 0} | {kind.value: number for number, kind in enumerate(MetricKind, 1)}
+TEMPORALITY_CODES = {"": 0} | {name: number for number, name in enumerate(TEMPORALITIES, 1)}
 NO_RECORDED_VALUE = 1  # in the flags of a point: a gap in its series
 
 VALUE_COLUMNS = {
@@ -246,6 +249,27 @@ METRIC_SCHEMA = pa.schema(
         ("scope_version", pa.string()),
         ("attributes", ATTRIBUTES),
         ("resource", ATTRIBUTES),
+    ]
+)
+
+# What is stored of a point, and what is stored of its series once a day; together they are `METRIC_SCHEMA`.
+POINT_SCHEMA = pa.schema(
+    [
+        ("metric", pa.string()),
+        ("series", pa.uint64()),
+        ("time", TIME),
+        ("start_time", TIME),
+        ("kind", pa.int8()),
+        ("temporality", pa.int8()),
+        ("monotonic", pa.bool_()),
+        ("flags", pa.uint32()),
+        *VALUE_COLUMNS.items(),
+    ]
+)
+SERIES_SCHEMA = pa.schema(
+    [
+        ("day", pa.timestamp("s", "UTC")),
+        *(field for field in METRIC_SCHEMA if field.name not in {"time", "start_time", "flags", *VALUE_COLUMNS}),
     ]
 )
 

@@ -1,7 +1,7 @@
 """From bodies to rows on disk: what waits is decoded together and journaled in one append.
 
-A decoder costs about as much for one small request as for ten, so under load a lane takes every waiting request of one
-kind at once. Nothing waits for company: a request that finds its lane idle is decoded alone. Rows go to the journals.
+`collector.lane` says what is decoded as one. Rows go to the journals, those of metric points with what is new of their
+series.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 import pyarrow as pa
 
-from collector.admission import Sender
+from collector.announced import Announced, Announcement
 from collector.answers import RefusalError
 from collector.cardinality import Cardinality
 from collector.census import TooManyElementsError
@@ -26,50 +25,15 @@ from collector.envelope import UndecodableError
 from collector.exports import Export
 from collector.frames import Mark
 from collector.journal import Journal
+from collector.lane import Lane, Waiting
 from collector.otlp_json import protobuf_of
 from collector.rows import Decoded, of_project
 from collector.seen import request_digest
 
 log = logging.getLogger(__name__)
 
-GROUP_BYTES: Final = 4 * 2**20
-QUICK_BYTES: Final = 2**20
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A request whose body is read; `done` gives the items that were refused, by reason, once the rest is on disk.
-
-    One that is marked `alone` is decoded by itself.
-    """
-
-    export: Export
-    body: bytes
-    is_json: bool
-    sender: Sender
-    alone: bool = False
-    done: Future[dict[str, int]] = field(default_factory=Future)
-
-    @property
-    def is_quick(self) -> bool:
-        """Whether it is soon decoded; JSON takes twenty times the work of protobuf."""
-        return not self.is_json and len(self.body) <= QUICK_BYTES
-
-    def joins(self, other: Waiting) -> bool:
-        """Whether both can be decoded as one. A sender with a limit is not joined: its items are counted; nor is a body
-        of another kind: its sender is warned."""
-        return (
-            self.is_quick
-            and not self.alone
-            and not self.export.is_foreign(self.body, self.body)
-            and self.export is other.export
-            and self.sender.project == other.sender.project
-            and self.sender.bucket is None
-        )
-
-    def is_wanted(self) -> bool:
-        """Whether its sender still waits. What one sent that has gone is not acknowledged and need not be kept."""
-        return self.done.running() or self.done.set_running_or_notify_cancel()
+POINTS: Final = "metric_points"
+SERIES: Final = "metric_series"
 
 
 class Decoding:
@@ -79,16 +43,22 @@ class Decoding:
         journals: by table, for every table that an export fills.
         counts: of what was stored and refused.
         cardinality: folds runaway values before rows are stored; None lets everything in.
+        announced: the series that are known; None announces all of them with every request.
     """
 
     def __init__(
-        self, journals: Mapping[str, Journal], counts: ReceiverCounts, cardinality: Cardinality | None = None
+        self,
+        journals: Mapping[str, Journal],
+        counts: ReceiverCounts,
+        cardinality: Cardinality | None = None,
+        announced: Announced | None = None,
     ) -> None:
         self._journals = journals
         self._counts = counts
         self._cardinality = cardinality
-        self._quick = _Lane("decode-quick", self._take)
-        self._slow = _Lane("decode-slow", self._take)
+        self._announced = announced or Announced(most=0)
+        self._quick = Lane("decode-quick", self._take)
+        self._slow = Lane("decode-slow", self._take)
 
     def submit(self, waiting: Waiting) -> Future[dict[str, int]]:
         """Queue a request.
@@ -154,27 +124,44 @@ class Decoding:
         return next((arrival for arrival in arrivals if arrival is not None), None)
 
     def _store(self, group: list[Waiting], marks: list[Mark], decoded: Decoded, began: float) -> None:
-        project = group[0].sender.project
+        project, now_nanos = group[0].sender.project, time.time_ns()
+        announcement, series = self._series(decoded, project, now_nanos)
         tables = _tables(group[0].export, decoded)
-        if self._cardinality is not None:
-            folded, now_nanos = self._cardinality.fold, time.time_ns()
-            tables = {table: folded(table, rows, now_nanos, project) for table, rows in tables.items()}
-        tables = {table: of_project(rows, project) for table, rows in tables.items()}
+        tables = {table: self._stored(table, rows, project, now_nanos) for table, rows in tables.items()}
         sizes = [len(waiting.body) for waiting in group]
         self._counts.decoded(len(sizes), sum(sizes), decoded.items, time.perf_counter() - began)
         appends = {
-            table: self._journals[table].append(rows, () if table in decoded.undated else marks)
+            table: self._journals[table].append(
+                rows, () if table in decoded.undated else marks, series if table == POINTS else None
+            )
             for table, rows in tables.items()
         }
 
         def answer(error: BaseException | None) -> None:
             if error is None:
+                if announcement is not None and appends[POINTS].result():
+                    self._announced.made(announcement)
                 self._answer(group, decoded, {name: tables[name].num_rows for name in tables if appends[name].result()})
                 return
             for waiting in group:
                 waiting.done.set_exception(_refusal(error))
 
         _when_all_done(list(appends.values()), answer)
+
+    def _series(self, decoded: Decoded, project: str, now_nanos: int) -> tuple[Announcement | None, pa.Table | None]:
+        """What is to be said of series that points need, and its rows."""
+        if decoded.identify is None or not decoded.rows.num_rows:
+            return None, None
+        announcement = self._announced.missing(project, decoded.rows, now_nanos)
+        if not len(announcement.places):
+            return None, None
+        return announcement, self._stored(SERIES, decoded.identify(announcement.places), project, now_nanos)
+
+    def _stored(self, table: str, rows: pa.Table, project: str, now_nanos: int) -> pa.Table:
+        """Rows as they are stored."""
+        if self._cardinality is not None:
+            rows = self._cardinality.fold(table, rows, now_nanos, project)
+        return of_project(rows, project)
 
     def _answer(self, group: list[Waiting], decoded: Decoded, written: dict[str, int]) -> None:
         """Answer requests whose rows are on disk; `written` says in which tables they were not before."""
@@ -190,66 +177,6 @@ class Decoding:
             self._counts.repeated(written)
         for waiting in group:
             waiting.done.set_result(decoded.refused)
-
-
-class _Lane:
-    """One thread that takes what waits, group by group: requests of one kind, in the order in which they came."""
-
-    def __init__(self, name: str, take: Callable[[list[Waiting]], None]) -> None:
-        self._take = take
-        self._waiting: deque[Waiting] = deque()
-        self._changed = threading.Condition()
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
-
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
-
-    def put(self, waiting: Waiting) -> None:
-        with self._changed:
-            if self._closed:
-                waiting.done.set_exception(RefusalError(503, "stopping", "the server is stopping; retry"))
-                return
-            self._waiting.append(waiting)
-            self._changed.notify()
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while group := self._next_group():
-            try:
-                self._take(group)
-            except BaseException as error:  # noqa: BLE001  whatever it is, the senders are told, and the lane goes on
-                for waiting in group:
-                    if not waiting.done.done():
-                        waiting.done.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
-
-    def _next_group(self) -> list[Waiting]:
-        """What to take next; empty when the lane is closed and nothing waits."""
-        with self._changed:
-            while not self._waiting:
-                if self._closed:
-                    return []
-                self._changed.wait()
-            first = self._waiting.popleft()
-            group, size = [first], len(first.body)
-            if first.joins(first):
-                others: deque[Waiting] = deque()
-                for waiting in self._waiting:
-                    fits = size + len(waiting.body) <= GROUP_BYTES
-                    if fits and waiting.joins(first):
-                        group.append(waiting)
-                        size += len(waiting.body)
-                    else:
-                        others.append(waiting)
-                self._waiting = others
-            return group
 
 
 def _refusal(error: BaseException) -> BaseException:

@@ -6,9 +6,12 @@ came in; the decoders of the signals turn the items into rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import wraps
+from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from google.protobuf.descriptor import Descriptor
@@ -16,9 +19,11 @@ from google.protobuf.message import DecodeError
 from ptars import HandlerPool
 
 from collector.attributes import KeyValues, columns_of
-from collector.census import Census
+from collector.census import Census, TooManyElementsError
 from collector.columns import RESOURCE_ATTRIBUTES
 from collector.rows import Bodies, Decoded, Decoder
+
+MOST_REPEATED_BYTES: Final = 512 * 2**20
 
 
 class UndecodableError(ValueError):
@@ -77,9 +82,11 @@ class Envelope:
         pairs = KeyValues(per_resource.field("resource").field("attributes"))
         resources = columns_of(pairs, RESOURCE_ATTRIBUTES)
         resources["resource"] = pairs.rest()
+        resource_of = pc.list_parent_indices(scope_lists).take(scope_of)
+        _bound(pairs, resource_of, per_scope.field("scope"), scope_of)
         return Opened(
             items=item_lists.flatten(),
-            resource_of=pc.list_parent_indices(scope_lists).take(scope_of),
+            resource_of=resource_of,
             resources=resources,
             resource_pairs=pairs,
             scope_of=scope_of,
@@ -98,6 +105,46 @@ def whole(decode: Decoder) -> Decoder:
             raise UndecodableError(f"a nested value: {error}") from None
 
     return decoded
+
+
+def may_expand(texts: Sequence[pa.Array], items: int) -> bool:
+    """Whether texts that are said once could hold more than may be repeated, if every one stood in every row."""
+    return bool(sum(text.nbytes for text in texts) * items > MOST_REPEATED_BYTES)
+
+
+def refuse_expanded(lengths: np.ndarray[Any, Any], counts: np.ndarray[Any, Any]) -> None:
+    """Refuse a request that says things of `lengths` bytes, once, of `counts` many items each, when the rows of these
+    items would hold too much.
+
+    Raises:
+        TooManyElementsError: it is more than `MOST_REPEATED_BYTES`.
+    """
+    repeated = int((lengths.astype(np.int64) * counts).sum())
+    if repeated > MOST_REPEATED_BYTES:
+        raise TooManyElementsError(
+            f"names, scopes and resources, repeated for every item, take {repeated} bytes, at most "
+            f"{MOST_REPEATED_BYTES} are taken in one request; send fewer items in one"
+        )
+
+
+def _bound(pairs: KeyValues, resource_of: pa.Array, scopes: pa.StructArray, scope_of: pa.Array) -> None:
+    texts = (pairs.keys, pairs.text, scopes.field("name"), scopes.field("version"))
+    if not may_expand(texts, len(scope_of)):
+        return
+    of_pair = _lengths(pairs.keys) + _lengths(pairs.text)
+    refuse_expanded(
+        np.bincount(pairs.row_of_pair, weights=of_pair, minlength=pairs.rows),
+        np.bincount(resource_of.to_numpy(zero_copy_only=False), minlength=pairs.rows),
+    )
+    refuse_expanded(
+        _lengths(scopes.field("name")) + _lengths(scopes.field("version")),
+        np.bincount(scope_of.to_numpy(zero_copy_only=False), minlength=len(scopes)),
+    )
+
+
+def _lengths(texts: pa.StringArray) -> np.ndarray[Any, Any]:
+    lengths: np.ndarray[Any, Any] = pc.binary_length(texts).fill_null(0).to_numpy(zero_copy_only=False)
+    return lengths
 
 
 def scope_columns(opened: Opened) -> dict[str, pa.Array]:

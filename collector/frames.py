@@ -1,7 +1,8 @@
 """How rows stand in a file of the journal: frames, each with its length and checksums, that damage cannot run together.
 
 A frame is a head (magic, length and CRC-32 of the payload, CRC-32 of these) and a payload. That of `ANDN` is the
-schema or a record batch; that of `ANDM` is the marks of requests and then the batch of their rows: no crash parts them.
+schema or a record batch; that of `ANDM` is the marks of requests and then the batch of their rows: no crash parts them;
+that of `ANDS` is a stream of other rows, with their schema, that the next rows need.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import pyarrow as pa
 
 _PLAIN = b"ANDN"
 _MARKED = b"ANDM"
-_MAGICS = re.compile(rb"AND[NM]")
+_BESIDE = b"ANDS"
+_MAGICS = re.compile(rb"AND[NMS]")
 _HEAD = struct.Struct("<4sQI")
 _CHECK = struct.Struct("<I")
 _FRAME_HEAD = _HEAD.size + _CHECK.size
@@ -47,11 +49,13 @@ MARK_BYTES = _MARK.size
 
 @dataclass(frozen=True)
 class Frame:
-    """One whole, intact frame: what it holds, from which requests, and where it ends in the file."""
+    """One whole, intact frame: what it holds, from which requests, where it ends in the file, and whether it holds
+    other rows."""
 
     payload: pa.Buffer
     marks: tuple[Mark, ...]
     end: int
+    is_beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,12 @@ class Frames:
     torn_at: int | None
 
 
-def frame(payload: pa.Buffer, marks: Sequence[Mark] = ()) -> tuple[bytes, pa.Buffer]:
-    """The two parts, head and payload, to be written one after the other."""
+def frame(payload: pa.Buffer, marks: Sequence[Mark] = (), *, is_beside: bool = False) -> tuple[bytes, pa.Buffer]:
+    """The two parts, head and payload, to be written one after the other; other rows have no marks."""
     before = _COUNT.pack(len(marks)) + b"".join(mark.pack() for mark in marks) if marks else b""
     checksum = zlib.crc32(payload, zlib.crc32(before))
-    head = _HEAD.pack(_MARKED if marks else _PLAIN, len(before) + payload.size, checksum)
+    magic = _BESIDE if is_beside else _MARKED if marks else _PLAIN
+    head = _HEAD.pack(magic, len(before) + payload.size, checksum)
     return head + _CHECK.pack(zlib.crc32(head)) + before, payload
 
 
@@ -107,8 +112,8 @@ def _frame_at(content: pa.Buffer, at: int) -> Frame | None:
     if zlib.crc32(payload) != checksum:
         return None
     end = at + _FRAME_HEAD + length
-    if magic == _PLAIN:
-        return Frame(payload, (), end)
+    if magic != _MARKED:
+        return Frame(payload, (), end, is_beside=magic == _BESIDE)
     (count,) = _COUNT.unpack(payload.slice(0, _COUNT.size))
     marks = payload.slice(_COUNT.size, count * _MARK.size)
     return Frame(payload.slice(_COUNT.size + marks.size), tuple(Mark.unpack_all(marks.to_pybytes())), end)
@@ -121,7 +126,7 @@ def _length_at(content: pa.Buffer, at: int) -> int | None:
     head = content.slice(at, _HEAD.size)
     (check,) = _CHECK.unpack(content.slice(at + _HEAD.size, _CHECK.size))
     magic, length, _ = _HEAD.unpack(head)
-    known = magic == _PLAIN or (magic == _MARKED and length >= _COUNT.size + _MARK.size)
+    known = magic in {_PLAIN, _BESIDE} or (magic == _MARKED and length >= _COUNT.size + _MARK.size)
     return int(length) if known and zlib.crc32(head) == check else None
 
 

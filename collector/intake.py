@@ -9,10 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from collector.admission import Admission
+from collector.announced import Announced
 from collector.cardinality import Cardinality
 from collector.clock import SYSTEM_CLOCK, Clock
-from collector.columns import LOG_SCHEMA, METRIC_SCHEMA, OBSERVATION_SCHEMA, SPAN_SCHEMA
+from collector.columns import LOG_SCHEMA, OBSERVATION_SCHEMA, POINT_SCHEMA, SPAN_SCHEMA
+from collector.decoding import POINTS, SERIES
 from collector.grpc_receiver import GrpcReceiver
+from collector.identities import parted
 from collector.journal import Journal
 from collector.receiver import Receiver
 from collector.reception import Reception
@@ -31,7 +34,7 @@ HANG_SECONDS = 10.0  # and how long an insert that it has begun may take beyond 
 _SCHEMAS = {
     "spans": SPAN_SCHEMA,
     "observations": OBSERVATION_SCHEMA,
-    "metric_points": METRIC_SCHEMA,
+    POINTS: POINT_SCHEMA,
     "logs": LOG_SCHEMA,
 }
 
@@ -54,6 +57,8 @@ class Intake:
         limits = self._limits = settings.collector
         self._store = store
         self._cardinality = Cardinality(limits)
+        self._announced = Announced()
+        self._with_series: dict[str, Any] = {"beside": SERIES, "parted": parted, "on_lost": self._announced.forget}
         self._journals: dict[str, Journal] = {}
         self._writers: dict[str, Writer] = {}
         for table, schema in _SCHEMAS.items():
@@ -67,17 +72,24 @@ class Intake:
                 clock=clock,
             )
             self._journals[table] = journal
-            self._writers[table] = Writer(journal, store, table, on_return=self._store_returned)
+            self._writers[table] = Writer(
+                journal,
+                store,
+                table,
+                on_return=self._store_returned,
+                **(self._with_series if table == POINTS else {}),
+            )
         self._reception = Reception(
             self._journals,
             max_body_bytes=limits.max_body_bytes,
             max_in_flight_bytes=limits.max_in_flight_bytes,
             admission=Admission(limits, control),
             cardinality=self._cardinality,
+            announced=self._announced,
         )
         self.receiver = Receiver(self._reception, loopback_only=is_loopback(settings.collector_host))
         self.grpc_receiver = GrpcReceiver(self._reception)
-        self._scraping = Scraping(limits.scrape, self._journals["metric_points"], self._cardinality)
+        self._scraping = Scraping(limits.scrape, self._journals[POINTS], self._announced, self._cardinality)
 
     def start(self) -> None:
         """Begin to write, with what an earlier run left."""
@@ -133,6 +145,7 @@ class Intake:
             "in_flight": {"bytes": budget.held, "limit_bytes": budget.most},
             "journal": {table: self._journal_health(table) for table in _SCHEMAS},
             "writer": {table: self._writers[table].health() for table in _SCHEMAS},
+            "series": self._announced.health(),
             "columns": self._cardinality.report(),
             "scrape": self._scraping.health(),
         }

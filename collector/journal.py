@@ -43,6 +43,7 @@ class _Append:
 
     rows: pa.Table
     marks: Sequence[Mark]
+    beside: pa.Table | None
     done: Future[bool] = field(default_factory=Future)
 
 
@@ -85,14 +86,15 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name=f"journal-{folder.name}", daemon=True)
         self._thread.start()
 
-    def append(self, rows: pa.Table, marks: Sequence[Mark] = ()) -> Future[bool]:
+    def append(self, rows: pa.Table, marks: Sequence[Mark] = (), beside: pa.Table | None = None) -> Future[bool]:
         """Queue `rows`; the future is done when they are on disk (fsync), or fails with OSError or JournalFullError.
 
         Args:
             marks: of the requests that the rows are from. When one of them is on disk already nothing is written, and
                 the future tells so: it is False.
+            beside: rows of another table that these need: on disk with them, and in the store before them.
         """
-        item = _Append(rows, marks)
+        item = _Append(rows, marks, beside)
         if self._closed:
             item.done.set_exception(_closed())
         else:
@@ -234,7 +236,7 @@ class Journal:
             self._newest = max(self._newest + 1, self._clock.wall())
             self._segment = OpenSegment(self.folder, self.schema, self._newest, self._clock)
         for append in appends:
-            self._segment.write(append.rows, append.marks)
+            self._segment.write(append.rows, append.marks, append.beside)
         self._segment.sync()
         self._backlog.grown(self._segment.path, self._segment.size)
 

@@ -1,33 +1,41 @@
 """OTLP metrics to Arrow columns, vectorised: one row per data point of any of the five kinds.
 
-`decode_metrics` takes one request body and gives the rows of `METRIC_SCHEMA`, how many points were refused and why.
-What a point does not tell is null: a value that was not recorded, a sum that was not sent, NaN.
+`decode_metrics` takes one request body and gives the rows of `POINT_SCHEMA`, how many points were refused and why, and
+`identify`, which gives what their series say as rows of `SERIES_SCHEMA`. What a point does not tell is null: a value
+that was not recorded, a sum that was not sent, NaN.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from collector import series
-from collector.attributes import KeyValues
-from collector.columns import METRIC_SCHEMA, TEMPORALITIES, MetricKind
-from collector.envelope import Envelope, Opened, resource_columns, scope_columns, whole
+from collector.columns import KIND_CODES, POINT_SCHEMA, TEMPORALITIES, MetricKind
+from collector.envelope import may_expand, refuse_expanded, whole
+from collector.identities import Described, attribute_names, metric_names, series_rows, stream_names
+from collector.metric_request import KINDS, MetricRequest, Places, Points, open_points, open_request
 from collector.points import faults_of, values_of
-from collector.rows import Bodies, Decoded, Mask, as_time, mask, out_of_time, without_faulty
+from collector.rows import Bodies, Decoded, Mask, as_time, list_lengths, mask, out_of_time
 
-_metrics = Envelope(ExportMetricsServiceRequest.DESCRIPTOR, "resource_metrics", "scope_metrics", "metrics")
-
+# Kinds whose points are one message are read together.
+_TOGETHER = (
+    (MetricKind.GAUGE, MetricKind.SUM),
+    (MetricKind.HISTOGRAM,),
+    (MetricKind.EXPONENTIAL_HISTOGRAM,),
+    (MetricKind.SUMMARY,),
+)
 _WITH_TEMPORALITY = {MetricKind.SUM, MetricKind.HISTOGRAM, MetricKind.EXPONENTIAL_HISTOGRAM}
 
 
 @whole
 def decode_metrics(bodies: Bodies, now_nanos: int) -> Decoded:
-    """Decode one ExportMetricsServiceRequest into rows of `METRIC_SCHEMA`, kind by kind.
+    """Decode one ExportMetricsServiceRequest into rows of `POINT_SCHEMA`, kind by kind.
 
     Args:
         bodies: protobuf bytes of a request, or of several.
@@ -37,84 +45,84 @@ def decode_metrics(bodies: Bodies, now_nanos: int) -> Decoded:
         UndecodableError: the bytes are not such a message.
         TooManyElementsError: it holds more than one request may.
     """
-    opened = _metrics.open(bodies)
-    shared, identity = _shared(opened), _identity(opened)
-    tables, refused = [METRIC_SCHEMA.empty_table()], Counter[str]()
-    for kind in MetricKind:
-        decoded = _decode_kind(kind, opened.items.field(kind.value), shared, identity, now_nanos)
-        tables.append(decoded.rows)
-        refused.update(decoded.refused)
-    return Decoded(pa.concat_tables(tables), dict(refused))
-
-
-def _shared(opened: Opened) -> dict[str, pa.Array]:
-    """What the points of a metric have in common, one row per metric."""
-    return {
-        "metric": opened.items.field("name"),
-        "unit": opened.items.field("unit"),
-        **resource_columns(opened),
-        **scope_columns(opened),
-    }
-
-
-def _identity(opened: Opened) -> series.Hashes:
-    """Name, unit, scope and resource of every metric, hashed."""
-    scopes = series.combined(
-        series.of_texts(opened.scopes.field("name").fill_null("")),
-        series.of_texts(opened.scopes.field("version").fill_null("")),
-        series.of_pairs(KeyValues(opened.scopes.field("attributes"))),
+    request = open_request(bodies)
+    opened = [points for kinds in _TOGETHER if (points := open_points(request, kinds)) is not None]
+    if not opened:
+        return Decoded(POINT_SCHEMA.empty_table())
+    metric_of = np.concatenate([points.metric_of for points in opened])
+    _bound(request, metric_of)
+    described = Described(
+        metric_of,
+        pa.concat_arrays([points.fields.column("attributes").flatten() for points in opened]),
+        np.concatenate([list_lengths(points.fields.column("attributes")) for points in opened]),
     )
-    return series.combined(
-        series.of_texts(opened.items.field("name")),
-        series.of_texts(opened.items.field("unit")),
-        scopes[opened.scope_of],
-        series.of_pairs(opened.resource_pairs)[opened.resource_of],
-    )
-
-
-def _decode_kind(
-    kind: MetricKind, data: pa.StructArray, shared: dict[str, pa.Array], identity: series.Hashes, now_nanos: int
-) -> Decoded:
-    """The points of the metrics of one kind; `data` is null for a metric of another."""
-    lists = data.field("data_points")
-    points = lists.flatten()
-    if not len(points):
-        return Decoded(METRIC_SCHEMA.empty_table())
-    metric_of = pc.list_parent_indices(lists)
-    stream = _stream(kind, data)
-    stream_text = pc.binary_join_element_wise(*(column.cast(pa.string()) for column in stream.values()), "/")
-    metric_series = series.combined(identity, series.of_texts(stream_text))
-    pairs = KeyValues(points.field("attributes"))
-    start, time = points.field("start_time_unix_nano"), points.field("time_unix_nano")
-    columns: dict[str, pa.Array] = {
-        **{name: column.take(metric_of) for name, column in (shared | stream).items()},
-        **values_of(kind, points),
-        "time": as_time(time),
-        "start_time": as_time(pc.if_else(pc.equal(start, 0), None, start)),
-        "series": pa.array(series.combined(metric_series[metric_of], series.of_pairs(pairs))),
-        "flags": points.field("flags"),
-        "attributes": pairs.rest(),
-    }
-    has_start = mask(pc.not_equal(start, 0))
+    start, time = (_numbers(opened, name) for name in ("start_time_unix_nano", "time_unix_nano"))
+    started = start != 0
     faults: dict[str, Mask] = {
-        "the metric has no name": mask(pc.equal(columns["metric"], "")),
+        "the metric has no name": mask(pc.equal(request.metrics.field("name"), ""))[metric_of],
         "start or time is before 2000 or more than a day ahead": out_of_time(time, now_nanos)
-        | (has_start & out_of_time(start, now_nanos)),
-        **faults_of(columns),
+        | (started & out_of_time(start, now_nanos)),
     }
-    return without_faulty(columns, faults, METRIC_SCHEMA)
+    kind_of = np.concatenate([points.kind_of for points in opened])
+    columns = _identity(request, described, kind_of) | {
+        "time": as_time(pa.array(time)),
+        "start_time": as_time(pa.array(start, mask=None if started.all() else ~started)),
+        "flags": pa.array(_numbers(opened, "flags")),
+    }
+    values = [values_of(points.kinds[0], points.fields) for points in opened]
+    columns |= {name: pa.chunked_array([each[name] for each in values]) for name in values[0]}
+    faults |= faults_of(columns)
+    rows = pa.Table.from_arrays([columns[name] for name in POINT_SCHEMA.names], schema=POINT_SCHEMA)
+    bad, refused = np.zeros(len(metric_of), dtype=bool), Counter[str]()
+    for reason, faulty in faults.items():
+        refused[reason] = int((faulty & ~bad).sum())
+        bad |= faulty
+    good = np.flatnonzero(~bad)
+    if bad.any():
+        rows = rows.take(pa.array(good))
+    return Decoded(rows, dict(+refused), identify=partial(series_rows, request, rows, described, good))
 
 
-def _stream(kind: MetricKind, data: pa.StructArray) -> dict[str, pa.Array]:
-    """Kind, temporality and monotonicity of every metric: '' and false where the kind has none."""
-    temporality = pa.array([""] * len(data))
-    if kind in _WITH_TEMPORALITY:
-        code = data.field("aggregation_temporality").to_numpy(zero_copy_only=False)
-        known = (code >= 0) & (code < len(TEMPORALITIES))
-        temporality = pa.array(TEMPORALITIES).take(pa.array(np.where(known, code, 0)))
-    no = pa.array(np.zeros(len(data), dtype=bool))
+def _bound(request: MetricRequest, metric_of: Places) -> None:
+    """Names stand in every row, and resources and scopes in those of new series."""
+    said = (request.metrics.field("name"), request.resources, request.scopes)
+    if may_expand(said, len(metric_of)):
+        of_name, of_resource, of_scope = (
+            pc.binary_length(each).to_numpy(zero_copy_only=False).astype(np.int64) for each in said
+        )
+        lengths = of_name + of_resource[request.resource_of] + of_scope[request.scope_of]
+        refuse_expanded(lengths, np.bincount(metric_of, minlength=len(lengths)))
+
+
+def _numbers(opened: list[Points], name: str) -> np.ndarray[Any, Any]:
+    return np.concatenate([points.fields.column(name).to_numpy(zero_copy_only=False) for points in opened])
+
+
+def _identity(request: MetricRequest, described: Described, kind_of: Places) -> dict[str, pa.Array]:
+    """The columns that say which series each point is of.
+
+    Args:
+        kind_of: the place of the kind of each point in `KINDS`.
+    """
+    names, metrics = metric_names(request), len(request.metrics)
+    temporality = np.zeros((len(KINDS), metrics), np.int64)
+    monotonic = np.zeros((len(KINDS), metrics), np.int64)
+    for place, kind in enumerate(KINDS):
+        if kind in _WITH_TEMPORALITY:
+            data = request.metrics.field(kind.value)
+            code = data.field("aggregation_temporality").to_numpy(zero_copy_only=False)
+            temporality[place] = np.where((code >= 0) & (code < len(TEMPORALITIES)), code, 0) + 1
+            if kind is MetricKind.SUM:
+                monotonic[place] = data.field("is_monotonic").to_numpy(zero_copy_only=False)
+    codes = np.array([KIND_CODES[kind.value] for kind in KINDS])
+    streams = stream_names(np.repeat(codes, metrics), temporality.ravel(), monotonic.ravel())
+    # A series is of a metric and a kind: one that is malformed may hold points of two.
+    of_metrics = series.combined(np.tile(names, len(KINDS)), streams)
+    place_of = kind_of * metrics + described.metric_of
     return {
-        "kind": pa.array([kind.value] * len(data)),
-        "temporality": temporality,
-        "monotonic": data.field("is_monotonic") if kind is MetricKind.SUM else no,
+        "metric": request.metrics.field("name").take(pa.array(described.metric_of)),
+        "series": pa.array(series.combined(of_metrics[place_of], attribute_names(described))),
+        "kind": pa.array(codes[kind_of].astype(np.int8)),
+        "temporality": pa.array(temporality.ravel()[place_of].astype(np.int8)),
+        "monotonic": pa.array(monotonic.ravel()[place_of].astype(bool)),
     }

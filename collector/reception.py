@@ -11,12 +11,14 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from collector.admission import Admission, Sender
+from collector.announced import Announced
 from collector.bodies import Budget, Share
 from collector.cardinality import Cardinality
 from collector.counts import ReceiverCounts
-from collector.decoding import Decoding, Waiting
+from collector.decoding import Decoding
 from collector.exports import Export
 from collector.journal import Journal
+from collector.lane import Waiting
 
 
 class Reception:
@@ -28,6 +30,7 @@ class Reception:
         max_in_flight_bytes: limit of all bodies held at once, whichever way they came.
         admission: says whose a request is, before it is read.
         cardinality: folds runaway values before rows are stored; None lets everything in.
+        announced: the series that are known; None announces all of them with every request.
     """
 
     def __init__(
@@ -38,12 +41,13 @@ class Reception:
         max_in_flight_bytes: int,
         admission: Admission,
         cardinality: Cardinality | None = None,
+        announced: Announced | None = None,
     ) -> None:
         self.counts = ReceiverCounts()
         self.admission = admission
         self.max_body_bytes = max_body_bytes
         self.budget = Budget(max_in_flight_bytes)
-        self._decoding = Decoding(journals, self.counts, cardinality)
+        self._decoding = Decoding(journals, self.counts, cardinality, announced)
         self._inflating = ThreadPoolExecutor(2, thread_name_prefix="inflate")
 
     @property

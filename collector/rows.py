@@ -28,13 +28,14 @@ class Decoded:
     """Rows to store, and what was refused: reason -> count; `beside` holds rows of other tables, by table.
 
     `undated` names the tables in which a row took the time of its arrival, as it had none of its own: the same bytes
-    again may be another event.
+    again may be another event. `identify` gives the rows of the series of points, for the places of some rows.
     """
 
     rows: pa.Table
     refused: dict[str, int] = field(default_factory=dict)
     beside: dict[str, pa.Table] = field(default_factory=dict)
     undated: frozenset[str] = frozenset()
+    identify: Callable[[np.ndarray[Any, np.dtype[np.int64]]], pa.Table] | None = None
 
     @property
     def rejected(self) -> int:
@@ -81,11 +82,17 @@ def counted(faults: dict[str, Mask]) -> dict[str, int]:
     return {reason: int(rows.sum()) for reason, rows in faults.items() if rows.any()}
 
 
-def out_of_time(nanos: pa.UInt64Array, now_nanos: int) -> Mask:
+def out_of_time(nanos: pa.UInt64Array | np.ndarray[Any, np.dtype[np.uint64]], now_nanos: int) -> Mask:
     """Times before 2000, which a clock that was never set gives, and more than a day ahead."""
-    values = nanos.to_numpy(zero_copy_only=False)
+    values = nanos if isinstance(nanos, np.ndarray) else nanos.to_numpy(zero_copy_only=False)
     late: Mask = (values < EARLIEST_NANOS) | (values > now_nanos + FUTURE_NANOS)
     return late
+
+
+def list_lengths(lists: pa.ListArray) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """How many elements each list has, where none is null."""
+    lengths: np.ndarray[Any, np.dtype[np.int64]] = np.diff(lists.offsets.to_numpy()).astype(np.int64)
+    return lengths
 
 
 def is_identity(ids: pa.BinaryArray, length: int) -> Mask:
@@ -111,7 +118,7 @@ def exactly(ids: pa.BinaryArray, length: int) -> pa.FixedSizeBinaryArray:
 
 def as_time(nanos: pa.UInt64Array) -> pa.TimestampArray:
     """Nanoseconds of OTLP as timestamps."""
-    return nanos.cast(pa.int64(), safe=False).cast(TIME)
+    return nanos.view(TIME)
 
 
 def as_code(codes: pa.Int32Array) -> pa.UInt8Array:

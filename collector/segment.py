@@ -1,4 +1,5 @@
-"""One file of the journal: the schema in its first frame, then the rows of requests, as Arrow record batches.
+"""One file of the journal: the schema in its first frame, then the rows of requests, as Arrow record batches, each
+after the rows of another table that they need.
 
 A crash can tear the last frame, which was never acknowledged; `collector.adoption` cuts it off. Damage shows in a
 checksum, or in an end that is no end: the readable frames are given, and the damage is told.
@@ -48,10 +49,16 @@ class OpenSegment:
             self.path.unlink(missing_ok=True)
             raise
 
-    def write(self, rows: pa.Table, marks: Sequence[Mark] = ()) -> None:
-        """Append the rows of requests; they are safe only after `sync()`."""
+    def write(self, rows: pa.Table, marks: Sequence[Mark] = (), beside: pa.Table | None = None) -> None:
+        """Append the rows of requests; they are safe only after `sync()`.
+
+        Args:
+            beside: rows of another table that must be in the store before these.
+        """
         if rows.schema != self._schema:
             raise pa.ArrowInvalid(f"rows of another schema were given to the journal: {rows.schema.names}")
+        if beside is not None:
+            self._write_parts(frame(_stream(beside), is_beside=True))
         batches = rows.combine_chunks().to_batches()
         # With the last batch the requests are whole. There is one, unless its rows take gigabytes.
         for batch in batches[:-1]:
@@ -97,7 +104,10 @@ class OpenSegment:
         return True
 
     def _write_frame(self, payload: pa.Buffer, marks: Sequence[Mark] = ()) -> None:
-        for part in frame(payload, marks):
+        self._write_parts(frame(payload, marks))
+
+    def _write_parts(self, parts: tuple[bytes, pa.Buffer]) -> None:
+        for part in parts:
             rest = memoryview(part)
             while rest:
                 rest = rest[self._file.write(rest) or 0 :]
@@ -105,10 +115,12 @@ class OpenSegment:
 
 @dataclass(frozen=True)
 class SegmentRows:
-    """What a segment gives: rows (None when it holds none), and what is damaged in it, None when nothing is."""
+    """What a segment gives: rows (None when it holds none), what is damaged in it (None when nothing is), and the rows
+    of another table that these need (None when they need none)."""
 
     rows: pa.Table | None
     damage: str | None
+    beside: pa.Table | None = None
 
 
 def read_segment(path: Path, schema: pa.Schema) -> SegmentRows:
@@ -121,7 +133,8 @@ def read_segment(path: Path, schema: pa.Schema) -> SegmentRows:
     damage = None if found.damage is None else f"{path.name}: {found.damage}"
     if damage is None and found.torn_at is not None:
         damage = f"{path.name}: it ends in the middle of a frame that begins at byte {found.torn_at}"
-    frames = found.intact
+    frames = [one for one in found.intact if not one.is_beside]
+    beside = [pa.ipc.open_stream(one.payload).read_all() for one in found.intact if one.is_beside]
     if not frames:
         return SegmentRows(None, damage or f"{path.name}: it is empty")
     try:
@@ -130,7 +143,11 @@ def read_segment(path: Path, schema: pa.Schema) -> SegmentRows:
         damage = damage or f"{path.name}: the schema frame is missing"
     batches, unreadable = _batches(frames, schema)
     damage = damage or (None if unreadable is None else f"{path.name}: {unreadable}")
-    return SegmentRows(pa.Table.from_batches(batches, schema) if batches else None, damage)
+    return SegmentRows(
+        pa.Table.from_batches(batches, schema) if batches else None,
+        damage,
+        pa.concat_tables(beside) if beside else None,
+    )
 
 
 def _batches(frames: list[Frame], schema: pa.Schema) -> tuple[list[pa.RecordBatch], str | None]:
@@ -142,6 +159,13 @@ def _batches(frames: list[Frame], schema: pa.Schema) -> tuple[list[pa.RecordBatc
         except (OSError, pa.ArrowException) as error:
             unreadable = str(error)
     return batches, unreadable
+
+
+def _stream(rows: pa.Table) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write_table(rows)
+    return sink.getvalue()
 
 
 def sync_folder(folder: Path) -> None:

@@ -38,7 +38,11 @@ def of_pairs(pairs: KeyValues) -> Hashes:
 
 def of_text_pairs(keys: pa.StringArray, texts: pa.StringArray, counts: np.ndarray[Any, Any]) -> Hashes:
     """One hash per row, of its `counts` many pairs in any order; the pairs of the rows follow each other."""
-    each = combined(of_texts(keys), of_texts(texts))
+    return of_pair_hashes(combined(of_texts(keys), of_texts(texts)), counts)
+
+
+def of_pair_hashes(each: Hashes, counts: np.ndarray[Any, Any]) -> Hashes:
+    """One hash per row, of its `counts` many pairs, each hashed already."""
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(each, dtype=np.uint64)])
     ends = np.cumsum(counts)
     upto = sums[ends]

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from collector.journal import Journal
 from collector.measures import INSERT_BOUNDS, Histogram
 from collector.segment import read_segment
@@ -66,6 +68,9 @@ class Writer:
 
     Args:
         on_return: called when the store takes rows again after it did not.
+        beside: the table of rows that others need: they go before them.
+        parted: tells rows that others need from these, in a segment that was written when they were one.
+        on_lost: called when rows may not come into the store, or later than others.
     """
 
     def __init__(
@@ -75,6 +80,9 @@ class Writer:
         table: str,
         patience: Patience = PATIENCE,
         on_return: Callable[[], None] = lambda: None,
+        beside: str = "",
+        parted: Callable[[pa.Table], tuple[pa.Table, pa.Table | None]] = lambda rows: (rows, None),
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self.counts = WriterCounts()
         self._journal = journal
@@ -82,6 +90,9 @@ class Writer:
         self._table = table
         self._patience = patience
         self._on_return = on_return
+        self._beside = beside
+        self._parted = parted
+        self._on_lost = on_lost
         self._bell = threading.Condition()
         self._sealed = True  # what an earlier run left
         self._returned = False
@@ -210,13 +221,18 @@ class Writer:
         found = read_segment(segment, self._journal.schema)
         if found.rows is not None:
             began = time.perf_counter()
-            self._store.insert(self._table, found.rows, token=segment.stem)
+            rows, needed = self._parted(found.rows)
+            needed = needed if found.beside is None else found.beside
+            if needed is not None:
+                self._store.insert(self._beside, needed, token=segment.stem)
+            self._store.insert(self._table, rows, token=segment.stem)
             self.counts.insert_seconds.observe(time.perf_counter() - began)
         if found.damage is None:
             self._journal.discard(segment)
         else:
             place = self._journal.quarantine(segment)
             self.counts.quarantined += 1
+            self._on_lost()
             log.error("%s; what could be read is stored, the file is set aside as %s", found.damage, place)
         self._suspects.pop(segment.stem, None)
         self.counts.rows += 0 if found.rows is None else found.rows.num_rows
@@ -225,6 +241,7 @@ class Writer:
 
     def _suspect(self, segment: Path, error: Exception) -> None:
         """The store takes other segments, so this failure is one of the segment."""
+        self._on_lost()
         suspect = self._suspects.setdefault(segment.stem, _Suspect())
         suspect.failures += 1
         suspect.retry_at = time.monotonic() + self._patience.after(suspect.failures)

@@ -105,6 +105,24 @@ METRICS: Final = (
         "bytes of requests that may be held: collector.max_in_flight_bytes",
     ),
     Metric(
+        "andon_collector_series",
+        _G,
+        "collector.series.today",
+        "distinct series of metric points of today, in all projects, as far as they were seen since start",
+    ),
+    Metric(
+        "andon_collector_announced_series_total",
+        _C,
+        "collector.series.announced_total",
+        "series that were stored with what they say: once for each day, and again after a start",
+    ),
+    Metric(
+        "andon_collector_forgotten_series_total",
+        _C,
+        "collector.series.forgotten_total",
+        "how often all series are stored anew: they were too many to remember, or a segment was refused or damaged",
+    ),
+    Metric(
         "andon_collector_column_values",
         _G,
         "collector.columns.{table}.{column}.values",

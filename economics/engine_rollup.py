@@ -63,7 +63,7 @@ class EngineRollUp:
     catalogue: Catalogue
     raw: str = "metric_points"
     time: str = "time"
-    needs: tuple[str, ...] = ("metric_points",)
+    needs: tuple[str, ...] = ("metric_points", "metric_series")
     spread: timedelta = LONGEST_SILENCE
     grain: Grain = ENGINE_MINUTES
     kept: timedelta | None = None

@@ -63,9 +63,9 @@ FROM (
         multiIf(any(kind) = 'sum', if(any(monotonic), 'counter', 'gauge'), any(kind) = 'gauge', 'gauge', 'histogram')
             AS kind,
         any(p.attributes) AS attributes, any(p.resource) AS resource, mapUpdate(resource, attributes) AS labels
-    FROM metric_points AS p
+    FROM metric_series AS p
     WHERE metric IN (:metrics)
-      AND time >= toDateTime64(:from_time, 9, 'UTC') AND time < toDateTime64(:to_time, 9, 'UTC')
+      AND day >= toStartOfDay(toDateTime64(:from_time, 9, 'UTC')) AND day < toDateTime64(:to_time, 9, 'UTC')
     GROUP BY project, series
 ) AS s INNER JOIN (
     SELECT {fields} FROM (SELECT arrayJoin(JSONExtract(:rules, 'Array(Tuple({rule}))')) AS rule)
@@ -77,7 +77,7 @@ WHERE arrayAll(
 
 
 def named_sql() -> str:
-    """The series of points in [:from_time, :to_time) of :metrics, with what they are about by :rules."""
+    """The series of :metrics on the days of [:from_time, :to_time), with what they are about by :rules."""
     fields = ", ".join(f"rule.{name} AS {name}" for name in _RULE)
     rule = ", ".join(f"{name} {kind}" for name, kind in _RULE.items())
     return _NAMED.format(rule=rule, fields=fields)

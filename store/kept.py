@@ -33,9 +33,11 @@ class KeptTable:
 
 
 # Minutes are forgotten before their usage: in between they are unknown, the other way round they would be zero.
+# Points go before their series, without which nobody knows what they are about.
 KEPT = (
     KeptTable("spans", "spans", "end_time"),
     KeptTable("metric_points", "metric_points", "time"),
+    KeptTable("metric_series", "metric_points", "day"),
     KeptTable("logs", "logs", "time"),
     KeptTable("observations", "observations", "time"),
     KeptTable("folded_minutes", "rollups", "minute", by_project=False),

@@ -113,6 +113,26 @@ def dropped(name: str, cluster: Cluster | None) -> list[str]:
     return [f"DROP TABLE IF EXISTS {cluster.table(half)} {cluster.on} SYNC" for half in (name, name + _LOCAL)]
 
 
+def view_created(name: str, query: str, cluster: Cluster | None) -> list[str]:
+    """The statements that make a view.
+
+    Args:
+        query: its SELECT, which names tables in braces, `{spans}`.
+    """
+    names = re.findall(r"\{(\w+)\}", query)
+    if cluster is None:
+        return [f"CREATE VIEW {name} AS {query.format(**{each: each for each in names})}"]
+    query = query.format(**{each: cluster.table(each) for each in names})
+    return [f"CREATE VIEW IF NOT EXISTS {cluster.table(name)} {cluster.on} AS {query}"]
+
+
+def view_dropped(name: str, cluster: Cluster | None) -> list[str]:
+    """The statements that drop a view."""
+    if cluster is None:
+        return [f"DROP VIEW {name}"]
+    return [f"DROP VIEW IF EXISTS {cluster.table(name)} {cluster.on} SYNC"]
+
+
 def version_table_created(name: str, cluster: Cluster | None) -> list[str]:
     """The statements that make the migrations' own table where Alembic's would stand on one node alone, and let the
     node that is asked catch up."""

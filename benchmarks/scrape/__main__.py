@@ -24,7 +24,7 @@ import pyarrow as pa
 from benchmarks.promises import Promise, print_promises
 from benchmarks.scrape.bodies import BODIES
 from benchmarks.server import cpu_model
-from collector.columns import METRIC_SCHEMA
+from collector.columns import POINT_SCHEMA
 from collector.journal import Journal
 from collector.rows import stored_schema
 from collector.scrape.answer import Format, Shown
@@ -94,7 +94,7 @@ def main() -> int:
 def _report(
     name: str, make: Callable[[int, int], bytes], kind: Format, folder: Path, series: int, rounds: int
 ) -> float:
-    journal = Journal(folder, stored_schema(METRIC_SCHEMA), seal_seconds=60, seal_bytes=2**30, max_bytes=2**32)
+    journal = Journal(folder, stored_schema(POINT_SCHEMA), seal_seconds=60, seal_bytes=2**30, max_bytes=2**32)
     Bench(journal).scrape(make(series, 0), kind)  # what is done once in a process
     first = statistics.median(Bench(journal).scrape(make(series, step), kind) for step in range(rounds))
     bench = Bench(journal)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from collector.announced import Announced
 from collector.bodies import Budget
 from collector.cardinality import Cardinality
 from collector.journal import Journal
@@ -27,16 +28,23 @@ class Scraping:
 
     Args:
         journal: of `metric_points`.
+        announced: the series that are known.
         cardinality: folds runaway values of what is scraped; None lets everything in.
     """
 
     def __init__(
-        self, targets: Sequence[ScrapeTarget], journal: Journal, cardinality: Cardinality | None = None
+        self,
+        targets: Sequence[ScrapeTarget],
+        journal: Journal,
+        announced: Announced,
+        cardinality: Cardinality | None = None,
     ) -> None:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="scrape-read")
         budget = Budget(max(MAX_IN_FLIGHT_BYTES, *(target.max_body_bytes for target in targets), 0))
         self.targets = [
-            Target(settings, Fetch(settings, budget), journal, self._readers, cardinality=cardinality)
+            Target(
+                settings, Fetch(settings, budget), journal, self._readers, announced=announced, cardinality=cardinality
+            )
             for settings in targets
         ]
         self._loop = asyncio.new_event_loop() if targets else None

@@ -16,7 +16,9 @@ from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
+from collector.announced import Announced, Announcement
 from collector.cardinality import Cardinality
+from collector.identities import points_of, series_of
 from collector.journal import Journal
 from collector.rows import of_project
 from collector.scrape.answer import ScrapeError, Shown
@@ -54,9 +56,12 @@ class TargetCounts:
 
 @dataclass(frozen=True)
 class _Scrape:
-    """The rows of a scrape: to store, and the identity of the series that they leave alive."""
+    """The rows of a scrape: to store, with those of series that are new, and the identity of the series that they
+    leave alive."""
 
     rows: pa.Table
+    series: pa.Table | None
+    announcement: Announcement
     alive: pa.Table
     ended: int
 
@@ -116,6 +121,7 @@ class Target:
         journal: takes the rows.
         workers: where answers are read, which takes the processor and not the loop.
         now_nanos: UTC now.
+        announced: the series that are known.
         cardinality: folds runaway values before rows are stored; None lets everything in.
     """
 
@@ -126,6 +132,7 @@ class Target:
         journal: Journal,
         workers: Executor | None = None,
         now_nanos: Callable[[], int] = time.time_ns,
+        announced: Announced | None = None,
         cardinality: Cardinality | None = None,
     ) -> None:
         self.settings = settings
@@ -134,6 +141,7 @@ class Target:
         self._fetch = fetch
         self._workers = workers
         self._now_nanos = now_nanos
+        self._announced = announced or Announced()
         self._cardinality = cardinality
         self._digest = Digest(settings)
         self._alive = self._digest.none_alive
@@ -220,19 +228,25 @@ class Target:
             parts.append(gaps(gone, now_nanos))
         if self._cardinality is not None and parts:
             # What is alive stays as it is shown: only what is stored is folded. How it went is always told.
-            shown = pa.concat_tables(parts)
-            parts = [self._cardinality.fold("metric_points", shown, now_nanos, DEFAULT_PROJECT)]
+            parts = [self._cardinality.fold("metric_points", pa.concat_tables(parts), now_nanos, DEFAULT_PROJECT)]
         parts.append(synthetic(self._digest.synthetic, how, now_nanos))
-        return _Scrape(pa.concat_tables(parts), alive, gone.num_rows)
+        whole = pa.concat_tables(parts)
+        points = points_of(whole)
+        announcement = self._announced.missing(DEFAULT_PROJECT, points, now_nanos)
+        series = None
+        if len(announcement.places):
+            series = of_project(series_of(whole.take(pa.array(announcement.places))), DEFAULT_PROJECT)
+        return _Scrape(of_project(points, DEFAULT_PROJECT), series, announcement, alive, gone.num_rows)
 
     async def _store(self, scrape: _Scrape) -> None:
         """What the journal does not take is lost; then the series that were alive before are taken to be so still."""
         try:
-            await asyncio.wrap_future(self._journal.append(of_project(scrape.rows, DEFAULT_PROJECT)))
+            await asyncio.wrap_future(self._journal.append(scrape.rows, beside=scrape.series))
         except (OSError, RuntimeError) as error:
             self.counts.lost_rows += scrape.rows.num_rows
             self.counts.last_error = f"the rows cannot be stored: {error}"
             return
+        self._announced.made(scrape.announcement)
         self._alive = scrape.alive
         self.counts.rows += scrape.rows.num_rows
         self.counts.ended += scrape.ended

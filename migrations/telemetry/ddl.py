@@ -21,6 +21,21 @@ def drop_table(name: str) -> None:
     _execute(tables.dropped(name, cluster_of(op.get_bind())))
 
 
+def create_view(name: str, query: str) -> None:
+    """Make a view; see `store.tables.view_created`."""
+    _execute(tables.view_created(name, query, cluster_of(op.get_bind())))
+
+
+def drop_view(name: str) -> None:
+    """Drop a view."""
+    _execute(tables.view_dropped(name, cluster_of(op.get_bind())))
+
+
+def execute(statement: str) -> None:
+    """Run a statement that moves rows; on a cluster it goes through the tables that spread them."""
+    op.execute(statement)
+
+
 def _execute(statements: list[str]) -> None:
     for statement in statements:
         op.execute(statement)

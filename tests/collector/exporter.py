@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from collector.bodies import Budget
 from collector.cardinality import Cardinality
-from collector.columns import METRIC_SCHEMA
+from collector.columns import POINT_SCHEMA, SERIES_SCHEMA
 from collector.frames import Mark
 from collector.journal import Journal
 from collector.rows import stored_schema
@@ -25,6 +25,7 @@ from collector.scrape.answer import Format, Shown
 from collector.scrape.fetch import Fetch
 from collector.scrape.target import Digest, Target
 from settings import ScrapeTarget
+from tests.metric_rows import joined
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -94,13 +95,14 @@ class NotingJournal(Journal):
 
     def __init__(self, folder: Path) -> None:
         self.noted: list[pa.Table] = []
-        super().__init__(folder, stored_schema(METRIC_SCHEMA), seal_seconds=3600, seal_bytes=2**30, max_bytes=2**30)
+        self._series = SERIES_SCHEMA.empty_table()
+        super().__init__(folder, stored_schema(POINT_SCHEMA), seal_seconds=3600, seal_bytes=2**30, max_bytes=2**30)
 
-    def append(self, rows: pa.Table, marks: Sequence[Mark] = ()) -> Future[bool]:
-        done = super().append(rows, marks)
-        done.add_done_callback(
-            lambda done: None if done.exception() else self.noted.append(rows.drop_columns(["project"]))
-        )
+    def append(self, rows: pa.Table, marks: Sequence[Mark] = (), beside: pa.Table | None = None) -> Future[bool]:
+        if beside is not None:
+            self._series = pa.concat_tables([self._series, beside.drop_columns(["project"])])
+        done = super().append(rows, marks, beside)
+        done.add_done_callback(lambda done: None if done.exception() else self.noted.append(joined(rows, self._series)))
         return done
 
 

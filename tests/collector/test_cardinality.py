@@ -13,7 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from collector.cardinality import GUARDED, ORIGINAL, OTHER, Cardinality
-from collector.columns import LOG_SCHEMA, METRIC_SCHEMA, OBSERVATION_SCHEMA, SPAN_SCHEMA
+from collector.columns import LOG_SCHEMA, OBSERVATION_SCHEMA, SERIES_SCHEMA, SPAN_SCHEMA
 from collector.intake import Intake
 from settings import CollectorSettings, ScrapeTarget, Settings
 from store.telemetry import TelemetryStore
@@ -23,7 +23,7 @@ from tests.servers import wait_until
 
 DAY = 24 * 3600 * 10**9
 TODAY = 20_000 * DAY
-SCHEMAS = {"spans": SPAN_SCHEMA, "metric_points": METRIC_SCHEMA, "logs": LOG_SCHEMA, "observations": OBSERVATION_SCHEMA}
+SCHEMAS = {"spans": SPAN_SCHEMA, "metric_series": SERIES_SCHEMA, "logs": LOG_SCHEMA, "observations": OBSERVATION_SCHEMA}
 
 
 def guard(names: int = 3, few: int = 2) -> Cardinality:

@@ -73,7 +73,7 @@ def test_every_signal_encoding_and_compression_leads_to_the_same_rows(tmp_path: 
         assert running.stop() == 0
     for columns, table in (
         ("name, kind, hex(span_id)", "spans"),
-        ("metric, unit, value, kind", "metric_points"),
+        ("metric, unit, value, kind", "metrics"),
         ("body, severity_number", "logs"),
     ):
         sql = f"SELECT service, groupArray(({columns})) AS rows FROM (SELECT * FROM {table} ORDER BY ALL) GROUP BY ALL"
@@ -283,7 +283,7 @@ def test_j1_to_j10_json_as_the_documents_write_it_is_stored(tmp_path: Path) -> N
     (kept,) = query_directory(data, "SELECT attributes, service FROM spans")
     expected = {"bytes": "AP8=", "list": '[1,"a",null]', "map": '{"k":0.5}', "empty": "", "number": "7"}
     assert kept == {"attributes": expected, "service": "by-the-book"}
-    assert query_directory(data, "SELECT metric, value, temporality FROM metric_points") == [
+    assert query_directory(data, "SELECT metric, value, temporality FROM metrics") == [
         {"metric": "my.counter", "value": 5.0, "temporality": "delta"}
     ]
     assert query_directory(data, "SELECT body, severity_number, hex(trace_id) AS t FROM logs") == [

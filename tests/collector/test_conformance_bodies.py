@@ -279,7 +279,7 @@ def test_j10_the_shapes_of_the_example_files_are_stored_value_for_value(tmp_path
     counter, exponential, gauge, histogram = query_directory(
         data,
         "SELECT kind, temporality, value, count, sum, min, max, bucket_bounds, bucket_counts, scale, zero_count, "
-        "positive_offset, positive_counts FROM metric_points ORDER BY metric",
+        "positive_offset, positive_counts FROM metrics ORDER BY metric",
     )
     assert (counter["kind"], counter["temporality"], counter["value"]) == ("sum", "delta", 5)
     assert (gauge["kind"], gauge["value"]) == ("gauge", 10)

@@ -13,12 +13,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from collector.admission import Sender
 from collector.answers import RefusalError
-from collector.columns import LOG_SCHEMA, METRIC_SCHEMA, OBSERVATION_SCHEMA, SPAN_SCHEMA
+from collector.columns import LOG_SCHEMA, OBSERVATION_SCHEMA, POINT_SCHEMA, SPAN_SCHEMA
 from collector.counts import ReceiverCounts
-from collector.decoding import GROUP_BYTES, QUICK_BYTES, Decoding, Waiting
+from collector.decoding import Decoding
 from collector.exports import EXPORTS, Export
 from collector.frames import Mark
 from collector.journal import Journal
+from collector.lane import GROUP_BYTES, QUICK_BYTES, Waiting
 from collector.rates import Bucket, Rate
 from collector.rows import Bodies, Decoded, of_project, stored_schema
 from collector.seen import request_digest
@@ -26,7 +27,7 @@ from collector.seen import request_digest
 ANYBODY = Sender("default", None)
 TRACES, METRICS, LOGS = EXPORTS
 NOW = time.time_ns()
-SCHEMAS = {"spans": SPAN_SCHEMA, "metric_points": METRIC_SCHEMA, "observations": OBSERVATION_SCHEMA, "logs": LOG_SCHEMA}
+SCHEMAS = {"spans": SPAN_SCHEMA, "metric_points": POINT_SCHEMA, "observations": OBSERVATION_SCHEMA, "logs": LOG_SCHEMA}
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_the_exporters_of_opentelemetry_deliver_spans_points_and_records(tmp_pat
         {"name": "in", "service": "bot"},
         {"name": "outer", "service": "bot"},
     ]
-    (point,) = query_directory(data, "SELECT metric, int_value, service FROM metric_points")
+    (point,) = query_directory(data, "SELECT metric, int_value, service FROM metrics")
     assert point == {"metric": "calls", "int_value": 5, "service": "bot"}
     (record,) = query_directory(data, "SELECT body, severity_text, service FROM logs")
     assert record == {"body": "said", "severity_text": "INFO", "service": "bot"}

@@ -12,12 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
-from collector.columns import METRIC_SCHEMA
+from collector.columns import POINT_SCHEMA
 from collector.envelope import UndecodableError
 from collector.metrics import decode_metrics
 from tests.collector.metric_reference import points_of
 from tests.collector.metric_strategies import metric_requests
 from tests.collector.strategies import NOW
+from tests.metric_rows import whole
 
 
 def stored(table: pa.Table) -> list[dict[str, Any]]:
@@ -43,8 +44,8 @@ def test_the_decoder_agrees_with_a_plain_reading_of_the_same_bytes(request: Expo
     decoded = decode_metrics(body, NOW)
     expected = points_of(body)
     assert decoded.refused == {}
-    assert decoded.rows.schema == METRIC_SCHEMA
-    rows = stored(decoded.rows)
+    assert decoded.rows.schema == POINT_SCHEMA
+    rows = stored(whole(decoded))
     assert len(rows) == len(expected)
     for ours, theirs in zip(rows, expected, strict=True):
         assert ours.keys() == theirs.keys()
@@ -128,7 +129,7 @@ def test_resource_and_scope_are_part_of_a_series() -> None:
         resource = request.resource_metrics.add()
         resource.resource.attributes.add(key="service.name").value.string_value = service
         resource.scope_metrics.add(metrics=[counter()]).scope.name = scope
-    rows = decode_metrics(request.SerializeToString(), NOW).rows
+    rows = whole(decode_metrics(request.SerializeToString(), NOW))
     assert rows["service"].to_pylist() == ["a", "b", "a"]
     assert len(set(rows["series"].to_pylist())) == 3
 

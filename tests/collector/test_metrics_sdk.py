@@ -61,7 +61,7 @@ def test_what_the_sdk_measured_stands_in_the_store(tmp_path: Path) -> None:
         "SELECT metric, kind, temporality, monotonic, int_value, value, toString(count) AS n, sum, min, max, "
         "arrayMap(x -> toInt32(x), bucket_bounds) AS bounds, arrayMap(x -> toInt32(x), bucket_counts) AS counts, "
         "arraySum(positive_counts) = 1 AS one_positive, toString(series) AS series, attributes, service, environment, "
-        "scope_name, unit FROM metric_points ORDER BY metric, time, attributes['gen_ai.token.type'], value",
+        "scope_name, unit FROM metrics ORDER BY metric, time, attributes['gen_ai.token.type'], value",
     )
     assert {(row["service"], row["environment"], row["scope_name"]) for row in rows} == {("bot", "lab", "meter")}
 

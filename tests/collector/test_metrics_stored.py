@@ -64,7 +64,7 @@ def test_points_of_all_kinds_are_acknowledged_and_stored_with_their_values(
     answer = client.post("/v1/metrics", content=packed, headers={**PROTOBUF, "content-encoding": "gzip"})
     assert (answer.status_code, answer.content) == (200, b"")
     intake.stop()
-    rows = {row["kind"]: row for row in telemetry.rows("SELECT * FROM metric_points")}
+    rows = {row["kind"]: row for row in telemetry.rows("SELECT * FROM metrics")}
     assert len(rows) == 5
     expected: dict[str, dict[str, Any]] = {
         "gauge": {"metric": "hw.temperature", "unit": "Cel", "value": 61.5, "int_value": None, "temporality": ""},

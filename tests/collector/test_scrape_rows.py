@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from collector.metrics import decode_metrics
 from collector.scrape.answer import Format
 from tests.collector.exporter import NOW, digested, plain, rows_shown
+from tests.metric_rows import whole
 
 VLLM = Path(__file__).parent / "data" / "vllm_0.32.0_metrics.prom"
 STARTED = 1_799_999_000 * 10**9
@@ -260,7 +261,7 @@ def otlp(metrics: list[tuple[str, str, dict[str, str]]]) -> list[dict[str, Any]]
             point = metric.summary.data_points.add(count=1, time_unix_nano=NOW)
         for key, text in attributes.items():
             point.attributes.add(key=key).value.string_value = text
-    return plain(decode_metrics(request.SerializeToString(), NOW).rows)
+    return plain(whole(decode_metrics(request.SerializeToString(), NOW)))
 
 
 ATTRIBUTES = st.dictionaries(st.from_regex(r"[a-z_]{1,6}", fullmatch=True), st.text("ab é", min_size=1), max_size=3)

@@ -45,7 +45,7 @@ def test_what_a_real_vllm_shows_stands_in_the_store(tmp_path: Path, telemetry: T
         intake.stop()
     rows = telemetry.rows(
         "SELECT metric, kind, value, count, sum, bucket_counts, bucket_bounds, start_time, service, environment, "
-        "accelerator_pool, attributes FROM metric_points "
+        "accelerator_pool, attributes FROM metrics "
         "WHERE time = (SELECT min(time) FROM metric_points WHERE metric = 'up' AND value = 1)"
     )
     stored = {(row["metric"], *sorted(row["attributes"].items())): row for row in rows}

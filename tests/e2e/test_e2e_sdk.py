@@ -51,7 +51,7 @@ andon.shutdown(30)
 """
 
 POINTS = """
-SELECT metric, sum(count) AS calls, sum(sum) AS total FROM metric_points
+SELECT metric, sum(count) AS calls, sum(sum) AS total FROM metrics
 WHERE metric = 'gen_ai.client.token.usage' GROUP BY metric
 """
 OBSERVED = """

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from collector.columns import METRIC_SCHEMA
 from store.telemetry import TelemetryStore
+from tests.metric_rows import store_whole
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 Row = dict[str, Any]
@@ -80,9 +81,8 @@ def gauge(time: datetime, metric: str, value: float | None, **more: Any) -> Row:
 
 
 def store_points(store: TelemetryStore, *rows: Row) -> None:
-    names = list(rows[0])
-    schema = pa.schema([METRIC_SCHEMA.field(name) for name in names])
-    store.insert("metric_points", pa.Table.from_pylist(list(rows), schema=schema))
+    empty = {field.name: [] if pa.types.is_list(field.type) else None for field in METRIC_SCHEMA}
+    store_whole(store, pa.Table.from_pylist([empty | row for row in rows], schema=METRIC_SCHEMA))
 
 
 _SAMPLE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{(.*)\})? (\S+)$")

@@ -21,6 +21,7 @@ from economics.engine_numbers import EngineNumber, numbers
 from economics.engines import read_engines
 from store.telemetry import TelemetryStore
 from tests.economics.points import NOON, Row, at, scraped
+from tests.metric_rows import store_whole, whole
 
 RECORDED = (Path(__file__).parent / "data/vllm_0.32.0_metrics.prom").read_text()
 CUMULATIVE = 2
@@ -62,7 +63,7 @@ def request_of(rows: list[Row], resource: Mapping[str, str]) -> bytes:
 def store_request(store: TelemetryStore, body: bytes) -> None:
     decoded = decode_metrics(body, time.time_ns())
     assert decoded.refused == {}
-    store.insert("metric_points", decoded.rows)
+    store_whole(store, whole(decoded))
 
 
 def answers(store: TelemetryStore, start: datetime, end: datetime) -> dict[str, EngineNumber]:

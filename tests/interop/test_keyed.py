@@ -90,7 +90,7 @@ def test_every_sender_sends_with_its_key_and_none_without(tmp_path: Path) -> Non
         assert server.stop() == 0
     found = query_directory(data, "SELECT project, service FROM spans GROUP BY ALL ORDER BY ALL")
     assert [(row["project"], row["service"]) for row in found] == [(name, name) for name in sorted(names)]
-    found = query_directory(data, "SELECT project, int_value FROM metric_points WHERE metric = 'calls' ORDER BY ALL")
+    found = query_directory(data, "SELECT project, int_value FROM metrics WHERE metric = 'calls' ORDER BY ALL")
     assert [(row["project"], row["int_value"]) for row in found] == [("otel-grpc", 5), ("otel-http", 5)]
     found = query_directory(data, "SELECT project FROM logs ORDER BY ALL")
     assert [row["project"] for row in found] == ["otel-grpc", "otel-http"]

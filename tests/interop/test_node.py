@@ -77,7 +77,7 @@ def test_the_node_sdk_delivers_every_value_as_json(tmp_path: Path, program: Path
     points = query_directory(
         data,
         "SELECT metric, unit, kind, temporality, monotonic, value, count, sum, min, max, bucket_bounds, bucket_counts, "
-        "attributes FROM metric_points WHERE project = 'web' AND service = 'node-bot' ORDER BY metric",
+        "attributes FROM metrics WHERE project = 'web' AND service = 'node-bot' ORDER BY metric",
     )
     calls, duration, queue, temperature = points
     assert (calls["metric"], calls["unit"], calls["kind"], calls["value"]) == ("calls", "{call}", "sum", 5)

@@ -143,7 +143,7 @@ def test_records_of_the_sdk_arrive_once_each(stored: Path, transport: str) -> No
 def test_a_counter_of_the_sdk_arrives_as_it_was_counted(stored: Path, transport: str) -> None:
     rows = query_directory(
         stored,
-        "SELECT attributes['parity'] AS parity, kind, temporality, monotonic, unit, int_value FROM metric_points "
+        "SELECT attributes['parity'] AS parity, kind, temporality, monotonic, unit, int_value FROM metrics "
         f"WHERE service = 'app-{transport}' AND metric = 'app.calls' ORDER BY parity",
     )
     assert rows == [
@@ -162,7 +162,7 @@ def test_a_counter_of_the_sdk_arrives_as_it_was_counted(stored: Path, transport:
 def scraped(stored: Path, columns: str, metric: str) -> list[dict[str, Any]]:
     return query_directory(
         stored,
-        f"SELECT DISTINCT {columns} FROM metric_points WHERE service = 'vllm' AND metric = '{metric}' "
+        f"SELECT DISTINCT {columns} FROM metrics WHERE service = 'vllm' AND metric = '{metric}' "
         "AND flags = 0 ORDER BY ALL",
     )
 
@@ -215,7 +215,7 @@ def test_an_engine_that_is_gone_is_down_and_its_series_end_in_a_gap(stored: Path
     assert [row["value"] for row in scraped(stored, "value", "up")] == [0.0, 1.0]
     gaps = query_directory(
         stored,
-        "SELECT DISTINCT flags, value FROM metric_points WHERE metric = 'vllm:generation_tokens_total' AND flags != 0",
+        "SELECT DISTINCT flags, value FROM metrics WHERE metric = 'vllm:generation_tokens_total' AND flags != 0",
     )
     assert gaps == [{"flags": 1, "value": None}]
 
@@ -223,7 +223,7 @@ def test_an_engine_that_is_gone_is_down_and_its_series_end_in_a_gap(stored: Path
 def test_the_host_is_measured_under_its_name(stored: Path) -> None:
     rows = query_directory(
         stored,
-        "SELECT DISTINCT metric, unit FROM metric_points WHERE resource['host.name'] != '' AND start_time IS NOT NULL",
+        "SELECT DISTINCT metric, unit FROM metrics WHERE resource['host.name'] != '' AND start_time IS NOT NULL",
     )
     units = {row["metric"]: row["unit"] for row in rows}
     assert {
@@ -238,7 +238,7 @@ def test_the_host_is_measured_under_its_name(stored: Path) -> None:
 def test_the_collector_tells_of_its_own_queue(stored: Path) -> None:
     rows = query_directory(
         stored,
-        "SELECT DISTINCT attributes['data_type'] AS signal FROM metric_points "
+        "SELECT DISTINCT attributes['data_type'] AS signal FROM metrics "
         "WHERE service = 'otelcol-andon' AND metric = 'otelcol_exporter_queue_size' ORDER BY signal",
     )
     assert [row["signal"] for row in rows] == ["logs", "metrics", "traces"]

@@ -20,7 +20,7 @@ PAD = "x" * (1 << 17)
 STORED = """
 SELECT 'spans' AS kind, count() AS rows, uniqExact(trace_id, span_id) AS items FROM spans WHERE service = 'sender'
 UNION ALL
-SELECT 'points', count(), uniqExact(series, start_time, time, int_value) FROM metric_points WHERE service = 'sender'
+SELECT 'points', count(), uniqExact(series, start_time, time, int_value) FROM metrics WHERE service = 'sender'
 UNION ALL
 SELECT 'records', count(), uniqExact(body) FROM logs WHERE service = 'sender'
 """

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from store.telemetry import TelemetryStore
 
-_TIMES = {"spans": "end_time", "metric_points": "time", "logs": "time", "observations": "time"}
+_TIMES = {"spans": "end_time", "metric_points": "time", "metric_series": "day", "logs": "time", "observations": "time"}
 
 
 def add_rows(store: TelemetryStore, table: str, at: datetime, project: str = "default", rows: int = 1) -> None:

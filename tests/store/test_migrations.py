@@ -17,7 +17,7 @@ def test_an_empty_telemetry_store_gets_every_table(empty_telemetry: TelemetrySto
     tables = empty_telemetry.rows("SELECT name FROM system.tables WHERE database = currentDatabase()")
     names = {row["name"] for row in tables}
     assert {"spans", "observations", "usage_1m", "folded_minutes", "metric_points", "logs"} <= names
-    assert {"engine_1m", "folded_engine_minutes"} <= names
+    assert {"engine_1m", "folded_engine_minutes", "metric_series", "metrics"} <= names
 
 
 def test_the_telemetry_stores_of_all_tests_are_what_the_migrations_make(empty_telemetry: TelemetryStore) -> None:
@@ -86,6 +86,23 @@ def test_observations_stored_before_weights_stand_for_themselves(empty_telemetry
     empty_telemetry.execute(f"INSERT INTO observations {named} VALUES ({values}, 0.6, 3)")
     found = empty_telemetry.rows("SELECT number, weight, segment['country'] AS se FROM observations ORDER BY number")
     assert [tuple(row.values()) for row in found] == [(0.5, 1.0, "SE"), (0.6, 3.0, "SE")]
+
+
+def test_points_stored_before_series_stood_apart_keep_what_they_say(empty_telemetry: TelemetryStore) -> None:
+    upgrade(empty_telemetry.engine, "telemetry", to="0006")
+    named = "time, metric, unit, kind, temporality, monotonic, series, int_value, service, attributes, resource"
+    said = "'calls', '1', 'sum', 'cumulative', true, 7, {}, 'gateway', map('host', 'a'), map('region', 'eu')"
+    for time, value in (("2026-11-01 12:00:00", 1), ("2026-11-01 12:01:00", 2), ("2026-11-02 00:00:00", 3)):
+        empty_telemetry.execute(f"INSERT INTO metric_points ({named}) VALUES ('{time}', {said.format(value)})")
+    upgrade(empty_telemetry.engine, "telemetry")
+    found = empty_telemetry.rows(f"SELECT {named} FROM metrics ORDER BY time")
+    assert [row["int_value"] for row in found] == [1, 2, 3]
+    for row in found:
+        assert (row["metric"], row["unit"], row["kind"], row["temporality"]) == ("calls", "1", "sum", "cumulative")
+        assert (row["monotonic"], row["series"], row["service"]) == (True, 7, "gateway")
+        assert (row["attributes"], row["resource"]) == ({"host": "a"}, {"region": "eu"})
+    days = empty_telemetry.rows("SELECT toString(toDate(day)) AS day FROM metric_series ORDER BY day")
+    assert [row["day"] for row in days] == ["2026-11-01", "2026-11-02"]
 
 
 def test_a_migration_that_fails_halfway_leaves_the_store_as_it_was(tmp_path: Path) -> None:

@@ -43,6 +43,19 @@ def test_each_table_has_a_policy_of_its_own(telemetry: TelemetryStore, table: st
     assert [each for each in FACTS if not days_of(telemetry, each)] == [table]
 
 
+def test_series_go_with_the_days_of_their_points(telemetry: TelemetryStore) -> None:
+    for table in ("metric_points", "metric_series"):
+        for days in (10, 2):
+            add_rows(telemetry, table, NOW - days * DAY)
+            add_rows(telemetry, table, NOW - days * DAY, "staging")
+    policy = keeping(metric_points=5, projects={"staging": {"metric_points": 20}})
+    run = Retention(telemetry, policy).run_once(NOW)
+    assert [removal.table for removal in run.removed] == ["metric_points", "metric_series"]
+    for table in ("metric_points", "metric_series"):
+        assert days_of(telemetry, table) == ["2026-11-22"]
+        assert days_of(telemetry, table, "staging") == ["2026-11-14", "2026-11-22"]
+
+
 def test_for_ever_is_for_ever(telemetry: TelemetryStore) -> None:
     add_rows(telemetry, "logs", datetime(2001, 1, 1, tzinfo=UTC))
     assert Retention(telemetry, keeping(logs="forever")).run_once(NOW).removed == ()

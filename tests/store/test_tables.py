@@ -65,6 +65,19 @@ def test_columns_change_on_both_halves_and_never_first_on_the_one_that_is_asked(
     ]
 
 
+def test_a_view_names_its_tables_in_full_on_a_cluster() -> None:
+    query = "SELECT * FROM {facts} AS f JOIN {names} AS n ON f.id = n.id"
+    assert tables.view_created("both", query, None) == [
+        "CREATE VIEW both AS SELECT * FROM facts AS f JOIN names AS n ON f.id = n.id"
+    ]
+    assert tables.view_created("both", query, EAST) == [
+        "CREATE VIEW IF NOT EXISTS `andon`.`both` ON CLUSTER `east` AS "
+        "SELECT * FROM `andon`.`facts` AS f JOIN `andon`.`names` AS n ON f.id = n.id"
+    ]
+    assert tables.view_dropped("both", None) == ["DROP VIEW both"]
+    assert tables.view_dropped("both", EAST) == ["DROP VIEW IF EXISTS `andon`.`both` ON CLUSTER `east` SYNC"]
+
+
 @pytest.mark.parametrize("statement", ["SELECT 1", "CREATE TABLE x (a UInt8) ENGINE = Memory"])
 def test_a_statement_that_makes_no_table_of_rows_is_refused(statement: str) -> None:
     with pytest.raises(StoreError, match="MergeTree"):
@@ -100,5 +113,5 @@ def test_every_migration_of_the_telemetry_store_reaches_every_node_and_the_engin
         assert " ON CLUSTER `andon`" in statement
         # The engine's own parser takes it, Replicated and all, though it has no Keeper to run it with.
         engine_root.rows("EXPLAIN AST " + statement.replace(":", r"\:"))
-    made = [one for one in schema if "CREATE" in one]
+    made = [one for one in schema if "CREATE TABLE" in one]
     assert all("ENGINE = Replicated" in one or "ENGINE = Distributed" in one for one in made)
