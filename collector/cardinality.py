@@ -147,7 +147,8 @@ class Cardinality:
             for row in store.rows(
                 f"SELECT toString(project) AS owner, {arrays} FROM {table} "
                 f"WHERE {guarded.time} >= toDateTime64(:since, 9, 'UTC') GROUP BY owner",
-                since=(now - _SEED).strftime("%Y-%m-%d %H:%M:%S"),
+                # Series are told of once a day.
+                since=(now - _SEED).strftime("%Y-%m-%d" if guarded.time == "day" else "%Y-%m-%d %H:%M:%S"),
             ):
                 for name in guarded.columns:
                     values = [value for value in row[f"{name}_values"] if value != OTHER]

@@ -12,8 +12,8 @@ from store.telemetry import TelemetryStore
 def statements_of(store: TelemetryStore) -> list[str]:
     """What makes the tables of this store, and its revision, in the database of another connection."""
     made = store.rows(
-        "SELECT replace(create_table_query, concat(' TABLE ', database, '.'), ' TABLE ') AS made, database "
-        "FROM system.tables WHERE database = currentDatabase() ORDER BY name"
+        "SELECT replaceAll(create_table_query, concat(' ', database, '.'), ' ') AS made, database "
+        "FROM system.tables WHERE database = currentDatabase() ORDER BY engine = 'View', name"
     )
     revision = f"INSERT INTO {version_table('telemetry')} VALUES ('{head_revision('telemetry')}')"
     # The name that is left is where a Distributed table finds its rows.

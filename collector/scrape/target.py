@@ -228,7 +228,7 @@ class Target:
             parts.append(gaps(gone, now_nanos))
         if self._cardinality is not None and parts:
             # What is alive stays as it is shown: only what is stored is folded. How it went is always told.
-            parts = [self._cardinality.fold("metric_points", pa.concat_tables(parts), now_nanos, DEFAULT_PROJECT)]
+            parts = [self._cardinality.fold("metric_series", pa.concat_tables(parts), now_nanos, DEFAULT_PROJECT)]
         parts.append(synthetic(self._digest.synthetic, how, now_nanos))
         whole = pa.concat_tables(parts)
         points = points_of(whole)

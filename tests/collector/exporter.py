@@ -121,7 +121,7 @@ class Scraped:
         self.journal = NotingJournal(folder)
         self.now = NOW
         fetch = Fetch(self.settings, Budget(budget_bytes))
-        self.target = Target(self.settings, fetch, self.journal, None, lambda: self.now, cardinality)
+        self.target = Target(self.settings, fetch, self.journal, None, lambda: self.now, cardinality=cardinality)
 
     def scrape(self) -> list[dict[str, Any]]:
         """Scrape once; the rows that came of it and are on disk."""

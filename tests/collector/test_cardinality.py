@@ -191,7 +191,7 @@ def test_what_a_target_shows_goes_through_the_guard_of_the_receivers(tmp_path: P
         "SELECT DISTINCT metric FROM metric_points WHERE metric IN ('a', 'b', 'c', :other)", other=OTHER
     )
     assert {row["metric"] for row in stored} == {"a", OTHER}
-    assert intake.health()["columns"]["metric_points"]["metric"]["folded_total"] >= 2
+    assert intake.health()["columns"]["metric_series"]["metric"]["folded_total"] >= 2
 
 
 def test_a_receiver_stores_what_the_guard_leaves(

@@ -11,7 +11,7 @@ import pytest
 
 from collector.journal import Journal
 from collector.seen import RESERVED
-from tests.collector.faults import TABLES, SmallDisk, bodies, small_disk
+from tests.collector.faults import TABLES, SmallDisk, bodies, small_disk, told
 from tests.collector.otlp_calls import PROTOBUF, RETRY, SUCCESS, call, transport
 from tests.collector.test_journal import SCHEMA, open_journal, rows, sealed_numbers
 from tests.collector.test_seen import mark
@@ -69,7 +69,7 @@ def test_a_full_and_a_read_only_disk_refuse_for_a_while_and_lose_nothing(tmp_pat
         assert server.stop() == 0
     names = {f"{name}-{kind}-0" for name in ("before", "full", "read-only") for kind in ("http", "grpc")}
     for table in TABLES.values():
-        found = query_directory(data, f"SELECT service, count() AS n FROM {table} GROUP BY service")
+        found = query_directory(data, f"SELECT service, count() AS n FROM {told(table)} GROUP BY service")
         assert {row["service"]: row["n"] for row in found} == dict.fromkeys(names, 2)
 
 
@@ -90,7 +90,7 @@ def test_killed_on_a_full_disk_it_still_knows_what_it_has_stored(tmp_path: Path)
         assert server.metric("andon_collector_duplicate_requests_total") == len(requests)
         assert server.stop() == 0
     for table in TABLES.values():
-        assert query_directory(data, f"SELECT count() AS n FROM {table} WHERE service = 'once-0'") == [{"n": 2}]
+        assert query_directory(data, f"SELECT count() AS n FROM {told(table)} WHERE service = 'once-0'") == [{"n": 2}]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from collector.exports import Export
 from collector.intake import Intake
 from settings import CollectorSettings, Settings
 from store.telemetry import TelemetryStore
-from tests.collector.faults import FaultyStore, Weather, bodies, stored_services
+from tests.collector.faults import FaultyStore, Weather, bodies, stored_services, told
 from tests.collector.otlp_calls import LOGS, METRICS, PROTOBUF, RETRY, SUCCESS, TRACES, call, request_of, transport
 from tests.servers import ServeProcess, query_directory, wait_until
 
@@ -166,9 +166,9 @@ def expect_all(server: ServeProcess, senders: list[Sender]) -> dict[str, tuple[i
 
 def assert_stored(server: ServeProcess, expected: dict[str, tuple[int, int]]) -> None:
     """So many rows of so many requests in each table; a span tells itself apart, the others their request."""
-    counts = "SELECT '{0}' AS name, uniqExact({1}) AS requests, count() AS rows FROM {0}"
+    counts = "SELECT '{0}' AS name, uniqExact({1}) AS requests, count() AS rows FROM {2}"
     one = {"spans": "(trace_id, span_id)"}
-    sql = " UNION ALL ".join(counts.format(table, one.get(table, "service")) for table in expected)
+    sql = " UNION ALL ".join(counts.format(table, one.get(table, "service"), told(table)) for table in expected)
     found = query_directory(server.data_dir, sql)
     assert {row["name"]: (int(row["requests"]), int(row["rows"])) for row in found} == expected
 

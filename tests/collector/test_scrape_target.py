@@ -284,7 +284,7 @@ def test_names_beyond_the_limit_are_folded_and_counted_and_how_it_went_is_told_a
         {f"{ORIGINAL}metric": "req_18"},
     ]
     assert len({row["series"] for row in rows}) == 7
-    assert guard.report()["metric_points"]["metric"] == {
+    assert guard.report()["metric_series"]["metric"] == {
         "values": 2,
         "limit": 2,
         "folded_total": 2,
@@ -303,4 +303,4 @@ def test_a_folded_series_that_is_still_shown_has_not_ended_and_one_that_is_not_g
     exporter.body = "a 1\n"
     (gap,) = (row for row in scraped.scrape() if row["flags"])
     assert (gap["metric"], gap["series"], gap["value"]) == (OTHER, before[1]["series"], None)
-    assert guard.report()["metric_points"]["metric"]["folded_total"] == 3
+    assert guard.report()["metric_series"]["metric"]["folded_total"] == 3
