@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.census import MOST_ATTRIBUTES, MOST_ITEMS, Census, TooManyElementsError
+from collector.metrics import decode_metrics
+from tests.collector.strategies import NOW
 
 TRACES = Census(ExportTraceServiceRequest.DESCRIPTOR)
 METRICS = Census(ExportMetricsServiceRequest.DESCRIPTOR)
@@ -62,6 +66,38 @@ def message(field: int, payload: bytes) -> bytes:
         head.append(length & 127 | 128)
         length >>= 7
     return bytes([*head, length]) + payload
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (lambda: message(1, b"") * (MOST_ITEMS + 1), f"{MOST_ITEMS + 1} items"),
+        (lambda: metric(b"\x0a\x00" * MOST_ITEMS), f"{MOST_ITEMS + 3} items"),
+        (lambda: metric(message(1, b"\x2a\x00" * MOST_ITEMS)), f"{MOST_ITEMS + 4} items"),
+        (lambda: metric(message(1, b"\x3a\x00" * (MOST_ATTRIBUTES + 1))), f"{MOST_ATTRIBUTES + 1} attributes"),
+        (lambda: metric(message(1, message(7, listed(MOST_ATTRIBUTES + 1)))), f"{MOST_ATTRIBUTES + 1} attributes"),
+        (lambda: message(1, message(1, b"\x0a\x00" * (MOST_ATTRIBUTES + 1)) + point()), "attributes"),
+    ],
+    ids=["resources", "points", "exemplars", "attributes", "elements of an attribute", "attributes of a resource"],
+)
+def test_a_metrics_request_is_counted_level_by_level(body: Callable[[], bytes], found: str) -> None:
+    with pytest.raises(TooManyElementsError, match=f"{found}, at most"):
+        decode_metrics(body(), NOW)
+
+
+def metric(gauge: bytes) -> bytes:
+    """A request with one metric, whose gauge is given."""
+    return message(1, message(2, message(2, message(5, gauge))))
+
+
+def point() -> bytes:
+    """A scope with one metric that has one point."""
+    return message(2, message(2, message(5, message(1, b""))))
+
+
+def listed(elements: int) -> bytes:
+    """A pair whose value is a list of as many empty elements."""
+    return message(2, message(5, b"\x0a\x00" * elements))
 
 
 def test_a_body_too_small_to_hold_too_many_is_not_read() -> None:
