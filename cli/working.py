@@ -21,7 +21,7 @@ from cli.leasing import LeasedTask
 from cli.upkeep import UPKEEP_SECONDS, retention_of
 from cli.wiring import Signals, checklist_facts
 from dashboard.board import utc_now
-from drift.monitor import DriftMonitors
+from drift.monitor import DriftMonitors, questions_of
 from economics.fold import Fold
 from economics.grains import DAYS, HOURS, MINUTES
 from economics.merging import Merging
@@ -59,7 +59,7 @@ def sparing(work: Callable[[datetime, Grant], None]) -> Callable[[datetime, Gran
 
 
 class WorkerPart:
-    """The background work. Rules and channels are read at once, so that a wrong one is told before anything is made."""
+    """The background work. Rules, channels and monitors are read at once: a wrong one is told before anything is made."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -67,6 +67,7 @@ class WorkerPart:
         self._rules: tuple[Rule, ...] = tuple(
             load_rules(settings.alerts, settings.checklist.poll_seconds, self._channels.keys())
         )
+        questions_of(settings.drift.monitors)
         self._periodics: list[Periodic] = []
         self._tasks: list[LeasedTask] = []
         self._folds: dict[str, Fold] = {}

@@ -39,6 +39,19 @@ class Judged:
     problem: str | None = None
 
 
+def questions_of(monitors: Sequence[DriftMonitor]) -> dict[str, Question]:
+    """What each monitor asks, by its name.
+
+    Raises:
+        SettingsError: two monitors share a name, or a signal does not exist.
+    """
+    names = [monitor.name for monitor in monitors]
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingsError(f"two drift monitors are named {name!r}; names under [[drift.monitors]] are unique")
+    return {monitor.name: Question.of(monitor) for monitor in monitors}
+
+
 class DriftMonitors:
     """Every monitor of the settings, judged against its newest baseline."""
 
@@ -48,11 +61,7 @@ class DriftMonitors:
         Raises:
             SettingsError: two monitors share a name, or a signal does not exist.
         """
-        names = [monitor.name for monitor in monitors]
-        for name in names:
-            if names.count(name) > 1:
-                raise SettingsError(f"two drift monitors are named {name!r}; names under [[drift.monitors]] are unique")
-        self._questions = {monitor.name: Question.of(monitor) for monitor in monitors}
+        self._questions = questions_of(monitors)
         self._telemetry = telemetry
         self._control = control
         self._monitors = tuple(monitors)

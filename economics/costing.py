@@ -16,6 +16,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from economics.grains import Folded
 from economics.ledger import SUMS, Source, usage_in
 from economics.pools import capacity_usd, pool_sql
 from economics.prices import RateCard, input_bands, price_changes, rate_card
@@ -97,7 +98,12 @@ class Costs:
         self._models: frozenset[tuple[str, str]] = frozenset()
 
     def read(
-        self, start: datetime, end: datetime, labels: tuple[str, ...], step: timedelta | None = None
+        self,
+        start: datetime,
+        end: datetime,
+        labels: tuple[str, ...],
+        step: timedelta | None = None,
+        state: tuple[list[Folded], datetime] | None = None,
     ) -> tuple[list[Costed], Source]:
         """What calls that ended in [start, end) add up to, and where it was read from.
 
@@ -105,10 +111,11 @@ class Costs:
             labels: keys of the ledger, by which it is split.
             step: length of a bucket, aligned to the epoch; None for one over all. A bucket that the window cuts short
                 is billed for what is in the window.
+            state: what `read_folded` said just now, where it was asked already.
         """
         seconds = None if step is None else int(step.total_seconds())
         while True:
-            rows, source = self._rows(self._models, start, end, labels, seconds)
+            rows, source = self._rows(self._models, start, end, labels, seconds, state)
             new = {(row["new_provider"], row["new_model"]) for row in rows if row["basis"] == "new"}
             if not new:
                 break
@@ -130,9 +137,10 @@ class Costs:
         end: datetime,
         labels: tuple[str, ...],
         step: int | None,
+        state: tuple[list[Folded], datetime] | None,
     ) -> tuple[list[Mapping[str, Any]], Source]:
         cuts = sorted({at for provider, model in models for at in price_changes(provider, model, start, end)})
-        source = usage_in(self._store, start, end, input_bands(), step, cuts)
+        source = usage_in(self._store, start, end, input_bands(), step, cuts, state)
         pool, pool_params = pool_sql(self._pools, "u.")
         statement = _COSTED.format(
             labels="".join(f"{name}, " for name in labels),

@@ -160,6 +160,7 @@ def usage_in(
     bands: tuple[int, ...],
     step_seconds: int | None = None,
     cuts: Sequence[datetime] = (),
+    state: tuple[list[Folded], datetime] | None = None,
 ) -> Source:
     """Usage of calls that ended in [start, end).
 
@@ -167,8 +168,9 @@ def usage_in(
         bands: edges of the price tiers in input tokens.
         step_seconds: length of a bucket, aligned to the epoch; None for one bucket over all.
         cuts: times in order; the column `period` says how many of them a row comes after.
+        state: what `read_folded` said just now, where it was asked already.
     """
-    folded, horizon = read_folded(store)
+    folded, horizon = state or read_folded(store)
     pieces = cover((start, end), step_seconds, folded, cuts)
     params: dict[str, object] = {"bands": list(bands)}
     parts = [_NOTHING, *(_folded_sql(each, pieces, step_seconds, cuts) for each in folded)]

@@ -81,8 +81,9 @@ class Reports:
         Args:
             project: only its traffic, with its share of what the pools cost; the table of the pools stays that of all.
         """
-        window = in_whole_minutes(window, read_folded(self._store)[1])
-        everything, source = self._costs.read(window.start, window.end, _LABELS)
+        state = read_folded(self._store)
+        window = in_whole_minutes(window, state[1])
+        everything, source = self._costs.read(window.start, window.end, _LABELS, state=state)
         rows = _of_project(everything, project)
         latency = read_latency(self._store, source, _TABLES, project)
         models, pipelines = (_table(rows, window, _LABELS, names, latency[names]) for names in _TABLES)

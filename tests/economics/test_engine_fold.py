@@ -91,8 +91,8 @@ def test_a_late_point_is_seen_to_be_late_after_a_crash_between_two_minutes(telem
     interrupted = fold_of(telemetry)
     publish = interrupted._publish
 
-    def once(minutes: list[datetime]) -> None:
-        publish(minutes[:1])
+    def once(minutes: list[datetime], closed_before: datetime) -> None:
+        publish(minutes[:1], closed_before)
         raise RuntimeError("the process ends here")
 
     interrupted._publish = once  # type: ignore[method-assign]
