@@ -59,7 +59,7 @@ def sparing(work: Callable[[datetime, Grant], None]) -> Callable[[datetime, Gran
 
 
 class WorkerPart:
-    """The background work. Rules, channels and monitors are read at once: a wrong one is told before anything is made."""
+    """The background work. Rules, channels and monitors are read at once: a wrong one is told before all else."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
