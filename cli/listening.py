@@ -67,7 +67,9 @@ def listen(host: str, port: int, setting: str) -> socket.socket:
         SettingsError: it cannot be opened; names the setting.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named in full: asyncio sends answers without delay (TCP_NODELAY) on sockets that say they are TCP, and else the
+    # second half of one waits 40 ms for the other side's acknowledgement of the first.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -173,7 +173,7 @@ def usage_in(
     folded, horizon = state or read_folded(store)
     pieces = cover((start, end), step_seconds, folded, cuts)
     params: dict[str, object] = {"bands": list(bands)}
-    parts = [_NOTHING, *(_folded_sql(each, pieces, step_seconds, cuts) for each in folded)]
+    parts = [sql for each in folded if (sql := _folded_sql(each, pieces, step_seconds, cuts))]
     for number, piece in enumerate(piece for piece in pieces if piece.folded is None):
         # Before the horizon spans may be gone: what is left of them is no whole.
         first, last = max(piece.start, horizon), piece.end
@@ -184,7 +184,7 @@ def usage_in(
         bucket, entangled = _bucket("end_time", step_seconds), any_entangled(store, first, last)
         spans = spans_sql("1", "toDateTime(0, 'UTC')", bucket, entangled, f"_{number}")
         parts.append(f"SELECT bucket, toUInt16({period}) AS period, {_COLUMNS} FROM ({spans})")
-    return Source(" UNION ALL ".join(part for part in parts if part), params, horizon)
+    return Source(" UNION ALL ".join(parts or [_NOTHING]), params, horizon)
 
 
 def _holds_spans(store: TelemetryStore, start: datetime, end: datetime) -> bool:

@@ -11,7 +11,7 @@ import httpx
 import uvicorn
 
 from cli.connections import MOST_HEAD_BYTES, LimitedConnection
-from cli.listening import QuietServer
+from cli.listening import QuietServer, listen
 
 
 class Impatient(LimitedConnection):
@@ -85,6 +85,26 @@ def test_a_connection_too_many_is_closed_and_the_others_go_on() -> None:
             third.close()
 
     serving(Few, work)
+
+
+def test_answers_are_sent_without_delay() -> None:
+    """With Nagle's algorithm each would wait 40 ms for the other side's acknowledgement of its head."""
+
+    async def run() -> int:
+        delayed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def connected(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            delayed.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with listen("127.0.0.1", 0, "server.port") as listener:
+            async with await asyncio.start_server(connected, sock=listener):
+                _reader, writer = await asyncio.open_connection(*listener.getsockname())
+                found = await asyncio.wait_for(delayed, 30)
+                writer.close()
+        return found
+
+    assert asyncio.run(run()) == 1
 
 
 def test_requests_with_bodies_larger_than_a_head_may_be_are_served_one_after_another() -> None:
