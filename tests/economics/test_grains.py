@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -61,6 +61,25 @@ def test_no_piece_reaches_across_a_cut() -> None:
         ("usage_1m", MIDNIGHT, cut),
         ("usage_1m", cut, MIDNIGHT + HOUR),
         ("usage_1h", MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR),
+    ]
+
+
+def test_fresh_slices_answer_up_to_now_the_open_one_as_it_stands() -> None:
+    published = NOON + 33 * SECOND
+    fresh = [Folded(SLICES, 1, NOON - HOUR, NOON + 35 * SECOND, complete=True)]
+    whole = [("usage_5s", NOON, NOON + 35 * SECOND)]
+    assert shown(cover((NOON, published), None, fresh)) == whole
+    assert shown(cover((NOON, published + 4 * SECOND), None, fresh)) == whole
+    assert shown(cover((NOON, NOON + 25 * SECOND), None, fresh)) == [("usage_5s", NOON, NOON + 25 * SECOND)]
+    # A part of a slice that is closed is in its spans alone.
+    assert shown(cover((NOON, NOON + 28 * SECOND), None, fresh)) == [
+        ("usage_5s", NOON, NOON + 25 * SECOND),
+        ("spans", NOON + 25 * SECOND, NOON + 28 * SECOND),
+    ]
+    stale = [Folded(SLICES, 1, NOON - HOUR, NOON + 35 * SECOND)]
+    assert shown(cover((NOON, NOON + 37 * SECOND), None, stale)) == [
+        *whole,
+        ("spans", NOON + 35 * SECOND, NOON + 37 * SECOND),
     ]
 
 
@@ -134,6 +153,21 @@ def test_what_is_folded_is_not_looked_for_among_the_spans(telemetry: TelemetrySt
     Folds(telemetry).run(NOON)
     telemetry.execute("TRUNCATE TABLE spans")
     assert output(telemetry, NOON - 2 * DAY, NOON) == [(None, 3)]
+
+
+def test_the_open_slice_is_published_while_spans_come(telemetry: TelemetryStore) -> None:
+    fold = Fold(telemetry, slices_rollup(BANDS), -SLICES.length)
+    now = datetime.now(UTC)
+    start = SLICES.floor(now - MINUTE)
+    store_spans(telemetry, span(now - 20 * SECOND, n_out=1), span(now, n_out=2))
+    fold.run_once(now)
+    telemetry.execute("TRUNCATE TABLE spans")
+    assert output(telemetry, start, now) == [(None, 3)]
+    store_spans(telemetry, span(now, n_out=4))
+    # It is known when the slice is published again, and not before.
+    assert output(telemetry, start, now) == [(None, 3)]
+    Fold(telemetry, slices_rollup(BANDS), -SLICES.length).run_once(now)
+    assert output(telemetry, start, now) == [(None, 5)]
 
 
 def test_a_late_span_reaches_its_hour_and_its_day(telemetry: TelemetryStore) -> None:
