@@ -97,7 +97,7 @@ def test_answers_are_sent_without_delay() -> None:
             delayed.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
             writer.close()
 
-        with listen("127.0.0.1", 0, "server.port") as listener:
+        with listen("127.0.0.1", 0, "server.port", without_delay=True) as listener:
             async with await asyncio.start_server(connected, sock=listener):
                 _reader, writer = await asyncio.open_connection(*listener.getsockname())
                 found = await asyncio.wait_for(delayed, 30)
