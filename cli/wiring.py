@@ -20,7 +20,7 @@ from store.control import ControlStore
 
 _USAGE: Final = "usage."
 _STEPS: Final = 60
-_LONGEST_STEP: Final = timedelta(minutes=1)
+_LONGEST_STEP: Final = timedelta(seconds=20)
 _Answer = TypeVar("_Answer")
 
 _CHECKED_STATES = {
@@ -76,7 +76,7 @@ def checklist_facts(reports: Reports, control: ControlStore, settings: Settings)
 
 
 def stepwise(ask: Callable[[datetime, datetime], _Answer]) -> Callable[[datetime, datetime], _Answer]:
-    """`ask` of a window that slides, asked anew when it has slid by a sixtieth of its length, or by a minute.
+    """`ask` of a window that slides, asked anew when it has slid by a sixtieth of its length, or by twenty seconds.
 
     What the ledger sums over an hour is hardly another a quarter of a minute later, and costs a query of its whole.
     """

@@ -25,15 +25,15 @@ def asked(ends: list[datetime], length: timedelta) -> list[datetime]:
     return found
 
 
-def test_an_hour_is_asked_for_once_a_minute() -> None:
-    ends = [NOON + number * 15 * SECOND for number in range(9)]
-    assert asked(ends, HOUR) == [NOON, NOON + 60 * SECOND, NOON + 120 * SECOND]
+def test_an_hour_is_asked_for_every_twenty_seconds() -> None:
+    ends = [NOON + number * 5 * SECOND for number in range(9)]
+    assert asked(ends, HOUR) == [NOON, NOON + 20 * SECOND, NOON + 40 * SECOND]
 
 
-def test_a_short_window_is_asked_for_each_sixtieth_of_it_and_a_day_once_a_minute_too() -> None:
+def test_a_short_window_is_asked_for_each_sixtieth_of_it_and_a_day_as_an_hour() -> None:
     ends = [NOON + number * SECOND for number in range(4)]
     assert asked(ends, 120 * SECOND) == [NOON, NOON + 2 * SECOND]
-    assert asked([NOON, NOON + 59 * SECOND, NOON + 60 * SECOND], 24 * HOUR) == [NOON, NOON + 60 * SECOND]
+    assert asked([NOON, NOON + 19 * SECOND, NOON + 20 * SECOND], 24 * HOUR) == [NOON, NOON + 20 * SECOND]
 
 
 def test_a_window_of_another_length_or_from_before_is_asked_for() -> None:
