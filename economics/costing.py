@@ -37,6 +37,8 @@ _CARD_COLUMNS = ", ".join(f"toDecimal128(card.{name}, {_DIGITS}) AS usd_{name}" 
 _BANDS = (0, *input_bands())
 _UNKNOWN_CARD = RateCard(*(Decimal(0),) * len(_FACTORS))
 
+_NEW = "new"
+
 # Sums of each bucket and labels, by where their cost comes from. `pool` is '' where no pool serves the traffic; `basis`
 # is 'new' where no card was sent for its model.
 _COSTED = """
@@ -44,7 +46,7 @@ SELECT bucket, {labels} pool,
     multiIf(pool != '', 'capacity', tokens = 0, 'api', NOT listed, 'new', known, 'api', 'unknown') AS basis,
     if(basis = 'new', provider_of, '') AS new_provider, if(basis = 'new', model_of, '') AS new_model,
     {sums},
-    sum(if(basis = 'api',
+    sum(if(basis = 'api' AND tokens > 0,
         usd_per_call * toInt64(t.calls - t.calls_without_usage) + usd_input_token * toInt64(t.input_tokens)
         + usd_cache_read_token * toInt64(t.cache_read_tokens) + usd_cache_write_token * toInt64(t.cache_write_tokens)
         + usd_output_token * toInt64(t.output_tokens) + usd_reasoning_token * toInt64(t.reasoning_tokens),
@@ -115,11 +117,13 @@ class Costs:
         """
         seconds = None if step is None else int(step.total_seconds())
         while True:
-            rows, source = self._rows(self._models, start, end, labels, seconds, state)
-            new = {(row["new_provider"], row["new_model"]) for row in rows if row["basis"] == "new"}
-            if not new:
+            models = self._models
+            rows, source = self._rows(models, start, end, labels, seconds, state)
+            new = {(row["new_provider"], row["new_model"]) for row in rows if row["basis"] == _NEW}
+            # A name that comes back as new although its card was sent has no price.
+            if new <= models:
                 break
-            self._models |= new
+            self._models = models | new
         found: dict[datetime | None, list[Costed]] = {bucket: [] for bucket in _buckets(start, end, step)}
         for row in rows:
             bucket = None if step is None else row["bucket"]
@@ -191,7 +195,8 @@ def _digits(usd: Decimal) -> str:
 
 
 def _costed(row: Mapping[str, Any], bucket: datetime | None, labels: tuple[str, ...]) -> Costed:
-    basis, facts = Basis(row["basis"]), Facts(**{name: row[name] for name in SUMS})
+    basis = Basis.UNKNOWN if row["basis"] == _NEW else Basis(row["basis"])
+    facts = Facts(**{name: row[name] for name in SUMS})
     if basis is Basis.API:
         facts = _with_cost(facts, usd_api=row["usd"])
     return Costed(bucket, tuple(row[name] for name in labels), facts, basis, row["pool"] or None)

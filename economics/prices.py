@@ -18,8 +18,6 @@ from genai_prices import Usage as PricedUsage
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, StartDateConstraint, TieredPrices, TimeOfDateConstraint
 
-from economics.ledger import Usage
-
 VERSION = f"genai-prices {importlib.metadata.version('genai-prices')}"
 
 
@@ -65,12 +63,6 @@ class RateCard:
             + self.output_token * usage.output_tokens
             + self.reasoning_token * usage.reasoning_tokens
         )
-
-
-def api_usd(usage: Usage, at: datetime) -> Decimal | None:
-    """List price of `usage` at the time `at`, USD; None when the provider or model has no price."""
-    card = rate_card(usage.provider, usage.model, usage.input_band, at)
-    return None if card is None else card.usd(usage)
 
 
 def rate_card(provider: str, model: str, input_band: int, at: datetime) -> RateCard | None:

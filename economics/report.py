@@ -105,10 +105,6 @@ class Reports:
         """Traffic of a window whose cost is unknown."""
         return _unpriced(self._costed(window))
 
-    def facts(self, window: Window) -> Facts:
-        """Everything that adds up, over a window."""
-        return total(self._costed(window))
-
     def pool_facts(self, window: Window) -> Facts:
         """What the capacity pools made and cost, over a window."""
         return total(row for row in self._costed(window) if row.basis is Basis.CAPACITY)
@@ -124,12 +120,6 @@ class Reports:
                     return None
                 usd += card.usd(row.facts)
         return usd
-
-    def table(self, window: Window, by: str) -> tuple[Row, ...]:
-        """One row per value of `by` (a key of `BY`)."""
-        names = BY[by]
-        rows, source = self._costs.read(window.start, window.end, names)
-        return _table(rows, window, names, names, read_latency(self._store, source, (names,))[names])
 
     def throughput(
         self, window: Window, step: timedelta, by: str | None = None, project: str | None = None

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from economics.ledger import Usage
-from economics.prices import api_usd, input_bands, rate_card
+from economics.prices import input_bands, rate_card
 
 AT = datetime(2026, 10, 1, tzinfo=UTC)
 EMPTY = Usage(None, "", "", "", "", "", "client", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -22,6 +22,12 @@ EMPTY = Usage(None, "", "", "", "", "", "client", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 
 
 def band_of(input_tokens: int) -> int:
     return max([0, *(edge for edge in input_bands() if edge < input_tokens)])
+
+
+def api_usd(usage: Usage, at: datetime) -> Decimal | None:
+    """List price of `usage` at a time; None when the provider or model has none."""
+    card = rate_card(usage.provider, usage.model, usage.input_band, at)
+    return None if card is None else card.usd(usage)
 
 
 def request(provider: str, model: str, n_in: int, n_cr: int, n_out: int) -> Usage:
