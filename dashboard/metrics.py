@@ -293,13 +293,13 @@ METRICS: Final = (
         "andon_fold_lag_seconds",
         _G,
         "fold.{rollup}.lag_seconds",
-        "now less the end of the newest folded minute; absent while there is none",
+        "now less the end of the newest folded minute; absent while there is none, and of slices",
     ),
     Metric(
         "andon_fold_waiting_minutes",
         _G,
         "fold.{rollup}.waiting_minutes",
-        "minutes that hold rows and are not folded as they stand, those still open among them",
+        "minutes (of `usage_5s`: slices) that hold rows and are not folded as they stand, those still open among them",
     ),
     Metric(
         "andon_fold_too_late_rows_total",

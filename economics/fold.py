@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
+from economics.grains import Grain
 from economics.horizon import read_horizon
 from economics.rollup import RollUp
 from economics.times import sql_minute, sql_time
@@ -83,8 +84,11 @@ class Fold:
         return len(self._unfolded)
 
     def health(self, now: datetime) -> dict[str, float | int | None]:
-        """Seconds since the end of the newest stretch that is folded (None: none ever was), and what is left undone."""
-        newest = self._newest
+        """Seconds since the end of the newest stretch that is folded, and what is left undone.
+
+        The lag is None when none ever was, and where silence is not published: it would grow with it.
+        """
+        newest = self._newest if self._rollup.kept is None else None
         return {
             "lag_seconds": None if newest is None else (now - newest - self._grain.length).total_seconds(),
             "waiting_minutes": self.waiting,
@@ -93,7 +97,7 @@ class Fold:
 
     def least_token(self) -> int:
         """The lowest token whose versions are above everything that is stored."""
-        return (_newest_version(self._store, self._rollup) >> TOKEN_SHIFT) + 1
+        return least_token(self._store, self._grain)
 
     def run_once(self, now: datetime, watched: Watched | None = None, token: int | None = None) -> list[datetime]:
         """Fold every closed stretch that needs it; returns the starts published.
@@ -217,6 +221,8 @@ class Fold:
         self._confirm()
         if closed_before > _NEVER:
             starts = [*starts, _NEVER]
+        if not starts:
+            return
         self._store.insert(
             self._grain.marks,
             pa.table(
@@ -250,7 +256,8 @@ def _newest_start(store: TelemetryStore, rollup: RollUp) -> datetime | None:
     return newest if newest > _NEVER else None
 
 
-def _newest_version(store: TelemetryStore, rollup: RollUp) -> int:
-    """Also of rows that a crash left unpublished: their version must not be used again."""
-    names = (rollup.grain.table, rollup.grain.marks)
-    return max(int(store.rows(f"SELECT max(version) AS version FROM {name}")[0]["version"]) for name in names)
+def least_token(store: TelemetryStore, grain: Grain) -> int:
+    """The lowest token whose versions are above everything that is stored of a grain: also above rows that a crash left
+    unpublished, whose version must not be used again."""
+    stored = (store.rows(f"SELECT max(version) AS version FROM {name}")[0] for name in (grain.table, grain.marks))
+    return (max(int(row["version"]) for row in stored) >> TOKEN_SHIFT) + 1

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from economics.fold import TOKEN_SHIFT
+from economics.fold import TOKEN_SHIFT, least_token
 from economics.grains import Grain
 from economics.ledger import KEYS, STATES, SUMS, read_folded_grain
 from economics.times import sql_minute
@@ -67,9 +67,7 @@ class Merging:
 
     def least_token(self) -> int:
         """The lowest token whose versions are above everything that is stored."""
-        names = (self._grain.table, self._grain.marks)
-        newest = [self._store.rows(f"SELECT max(version) AS version FROM {name}")[0]["version"] for name in names]
-        return (int(max(newest)) >> TOKEN_SHIFT) + 1
+        return least_token(self._store, self._grain)
 
     def run_once(self, now: datetime, token: int | None = None) -> list[datetime]:
         """Merge every closed stretch that needs it; returns the starts published."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from economics.catalogue import catalogue
 from economics.engine_rollup import EngineRollUp
-from economics.grains import GRAINS, Grain
+from economics.grains import GRAINS, SLICES, Grain
 from economics.prices import input_bands
 from economics.rollup import RollUp
 from economics.usage_rollup import UsageRollUp, slices_rollup
@@ -25,5 +25,5 @@ def lasting() -> tuple[RollUp, ...]:
 
 
 def grains() -> tuple[Grain, ...]:
-    """Everything that is published in versions."""
-    return tuple(dict.fromkeys((*GRAINS, *(rollup.grain for rollup in rollups().values()))))
+    """Everything that is published in versions and lasts: slices go by the hour, with their versions."""
+    return tuple(dict.fromkeys((*(each for each in GRAINS if each is not SLICES), *(each.grain for each in lasting()))))

@@ -13,8 +13,8 @@ from economics.grains import SLICES, SLICES_READ, Grain
 from economics.times import sql_minute, sql_time
 from store.telemetry import TelemetryStore
 
-# Longer than any query runs.
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Longer than any query runs.
 READERS_FINISH = timedelta(hours=1)
 MOST_VERSIONS_A_RUN = 5_000
 
@@ -57,19 +57,22 @@ def drop_old_slices(store: TelemetryStore, now: datetime) -> int:
     A reader goes back from the newest slice that it knew of when it began.
     """
     known = store.rows(
-        f"SELECT max(closed_before) AS before FROM {SLICES.marks} "
+        f"SELECT max(closed_before) AS before, max(version) AS version FROM {SLICES.marks} "
         "WHERE published_at <= toDateTime64(:settled, 6, 'UTC')",
         settled=sql_time(now - READERS_FINISH),
-    )[0]["before"]
+    )[0]
     hours = store.rows(
         f"SELECT DISTINCT intDiv(toUnixTimestamp(start), 3600) AS hour FROM {SLICES.marks} "
         "WHERE start > toDateTime(0, 'UTC') AND hour < :first ORDER BY hour",
-        first=int((known - SLICES_READ).timestamp()) // 3600,
+        first=int((known["before"] - SLICES_READ).timestamp()) // 3600,
     )
     for row in hours:
         # The marks go last: as long as they stand, what is left of the rows is found again.
         for table in (SLICES.table, SLICES.marks):
             store.alter(table, f"DROP PARTITION {row['hour']}")
+    if hours:
+        # What only said how far the fold was is in a partition of its own.
+        store.alter(SLICES.marks, f"DELETE WHERE start = toDateTime(0, 'UTC') AND version < {known['version']}")
     return len(hours)
 
 

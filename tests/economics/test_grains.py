@@ -219,4 +219,5 @@ def test_slices_are_those_of_the_last_hours_and_older_ones_go(telemetry: Telemet
     assert drop_old_slices(telemetry, later + 61 * MINUTE) == 1
     left = telemetry.rows("SELECT min(start) AS first, count() AS n FROM usage_5s")
     assert left == [{"first": later - MINUTE, "n": 1}]
+    assert telemetry.rows("SELECT count() AS n FROM folded_slices WHERE start = 0") == [{"n": 1}]
     assert output(telemetry, NOON - 5 * HOUR, later) == [(None, 31)]
