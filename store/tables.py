@@ -121,7 +121,7 @@ def view_created(name: str, query: str, cluster: Cluster | None) -> list[str]:
     """
     names = re.findall(r"\{(\w+)\}", query)
     if cluster is None:
-        return [f"CREATE VIEW {name} AS {query.format(**{each: each for each in names})}"]
+        return [f"CREATE VIEW IF NOT EXISTS {name} AS {query.format(**{each: each for each in names})}"]
     query = query.format(**{each: cluster.table(each) for each in names})
     return [f"CREATE VIEW IF NOT EXISTS {cluster.table(name)} {cluster.on} AS {query}"]
 
@@ -129,7 +129,7 @@ def view_created(name: str, query: str, cluster: Cluster | None) -> list[str]:
 def view_dropped(name: str, cluster: Cluster | None) -> list[str]:
     """The statements that drop a view."""
     if cluster is None:
-        return [f"DROP VIEW {name}"]
+        return [f"DROP VIEW IF EXISTS {name}"]
     return [f"DROP VIEW IF EXISTS {cluster.table(name)} {cluster.on} SYNC"]
 
 

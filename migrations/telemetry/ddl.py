@@ -1,5 +1,7 @@
 """How migrations of the telemetry store make, change and drop tables: by one text, on one server and on a cluster."""
 
+from collections.abc import Iterable
+
 from alembic import op
 
 from store import tables
@@ -29,6 +31,14 @@ def create_view(name: str, query: str) -> None:
 def drop_view(name: str) -> None:
     """Drop a view."""
     _execute(tables.view_dropped(name, cluster_of(op.get_bind())))
+
+
+def has_columns(name: str, columns: Iterable[str]) -> bool:
+    """Whether a table still has all of these."""
+    found = op.get_bind().exec_driver_sql(
+        f"SELECT name FROM system.columns WHERE database = currentDatabase() AND table = '{name}'"
+    )
+    return {row[0] for row in found} >= set(columns)
 
 
 def execute(statement: str) -> None:

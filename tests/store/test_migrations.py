@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from migrations.telemetry import ddl
 from store.control import ControlStore
 from store.errors import NewerDataError
 from store.migrate import current_revision, head_revision, upgrade
@@ -74,6 +75,32 @@ def test_an_older_telemetry_store_gets_what_is_new_and_keeps_what_it_holds(empty
     assert empty_telemetry.rows("SELECT signal FROM observations") == [{"signal": "kept"}]
     assert empty_telemetry.rows("SELECT (SELECT count() FROM metric_points) + (SELECT count() FROM logs) AS n") == [
         {"n": 0}
+    ]
+
+
+@pytest.mark.parametrize("done", [1, 5, 12, 15, 18])
+def test_a_migration_that_was_killed_between_two_statements_begins_again(
+    empty_telemetry: TelemetryStore, monkeypatch: pytest.MonkeyPatch, done: int
+) -> None:
+    upgrade(empty_telemetry.engine, "telemetry", to="0006")
+    empty_telemetry.execute(
+        "INSERT INTO metric_points (time, metric, series, service, attributes) "
+        "VALUES (now(), 'kept', 7, 'shop', map('a', 'b'))"
+    )
+    execute, statements = ddl.op.execute, iter(range(done))
+
+    def killed(statement: str) -> None:
+        if next(statements, None) is None:
+            raise RuntimeError("the process ends here")
+        execute(statement)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ddl.op, "execute", killed)
+        with pytest.raises(RuntimeError):
+            upgrade(empty_telemetry.engine, "telemetry")
+    upgrade(empty_telemetry.engine, "telemetry")
+    assert empty_telemetry.rows("SELECT metric, service, attributes FROM metrics") == [
+        {"metric": "kept", "service": "shop", "attributes": {"a": "b"}}
     ]
 
 

@@ -68,13 +68,13 @@ def test_columns_change_on_both_halves_and_never_first_on_the_one_that_is_asked(
 def test_a_view_names_its_tables_in_full_on_a_cluster() -> None:
     query = "SELECT * FROM {facts} AS f JOIN {names} AS n ON f.id = n.id"
     assert tables.view_created("both", query, None) == [
-        "CREATE VIEW both AS SELECT * FROM facts AS f JOIN names AS n ON f.id = n.id"
+        "CREATE VIEW IF NOT EXISTS both AS SELECT * FROM facts AS f JOIN names AS n ON f.id = n.id"
     ]
     assert tables.view_created("both", query, EAST) == [
         "CREATE VIEW IF NOT EXISTS `andon`.`both` ON CLUSTER `east` AS "
         "SELECT * FROM `andon`.`facts` AS f JOIN `andon`.`names` AS n ON f.id = n.id"
     ]
-    assert tables.view_dropped("both", None) == ["DROP VIEW both"]
+    assert tables.view_dropped("both", None) == ["DROP VIEW IF EXISTS both"]
     assert tables.view_dropped("both", EAST) == ["DROP VIEW IF EXISTS `andon`.`both` ON CLUSTER `east` SYNC"]
 
 

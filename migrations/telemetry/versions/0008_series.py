@@ -61,7 +61,9 @@ FROM {{metric_points}} AS p ANY LEFT JOIN {{metric_series}} AS s
 def upgrade() -> None:
     """Move what the points of each day say of their series."""
     ddl.create_table(METRIC_SERIES, "series")
-    ddl.execute(_STORED)
+    # Killed while it dropped columns, it begins again: then all was moved before.
+    if ddl.has_columns("metric_points", _MOVED):
+        ddl.execute(_STORED)
     ddl.alter_table("metric_points", f"MODIFY COLUMN kind Enum8({_KIND})")
     ddl.alter_table("metric_points", f"MODIFY COLUMN temporality Enum8({_TEMPORALITY})")
     for name in _MOVED:
