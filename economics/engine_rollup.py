@@ -13,7 +13,7 @@ from economics.catalogue import Catalogue
 from economics.grains import ENGINE_MINUTES, Grain
 from economics.growth import FACTS, KEYS, LONGEST_SILENCE, parameters, quantities_sql
 from economics.rollup import stretches
-from economics.times import MINUTE, sql_minute, sql_time
+from economics.times import sql_minute, sql_time
 from store.telemetry import TelemetryStore
 
 # Minutes that hold points inserted since :since, and not as many as when they were folded, or folded by another
@@ -36,7 +36,7 @@ WHERE (f.held != t.points OR f.made_by != :catalogue) AND t.minute >= toDateTime
 """
 
 # The last point of a late minute may be followed this long after the minute's start.
-_REACH = int((LONGEST_SILENCE + MINUTE).total_seconds())
+_REACH = int((LONGEST_SILENCE + ENGINE_MINUTES.length).total_seconds())
 
 # Folded minutes that hold the next point of a series after one of late minutes.
 _NEXT = f"""

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 
 from economics.catalogue import Catalogue
 from economics.engine_rollup import EngineRollUp
+from economics.grains import ENGINE_MINUTES, Span
 from economics.growth import FACTS, KEYS, parameters, quantities_sql
 from economics.ledger import read_state
-from economics.rollup import Span, open_spans, published_sql, stretches
-from economics.times import ceil_minute, floor_minute, sql_minute, sql_time
+from economics.rollup import open_spans, published_sql, stretches
+from economics.times import sql_minute, sql_time
 from store.telemetry import TelemetryStore
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -202,8 +203,8 @@ def _closed(
         source,
         step_seconds,
         snapshot=version,
-        first_whole=sql_minute(ceil_minute(window[0])),
-        end_whole=sql_minute(floor_minute(window[1])),
+        first_whole=sql_minute(ENGINE_MINUTES.ceil(window[0])),
+        end_whole=sql_minute(ENGINE_MINUTES.floor(window[1])),
         **({} if quantities is None else {"quantities": sorted(quantities)}),
     )
 

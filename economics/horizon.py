@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from economics.answers import Window
+from economics.grains import MINUTES
 from economics.ledger import read_state
 from economics.rollup import RollUp
-from economics.times import ceil_minute, floor_minute, sql_time
+from economics.times import sql_time
 from store.kept import Removal
 from store.telemetry import TelemetryStore
 
@@ -46,8 +47,8 @@ def read_horizon(store: TelemetryStore, rollup: RollUp) -> datetime:
 
 def in_whole_minutes(window: Window, horizon: datetime) -> Window:
     """The window, its edges before the horizon moved inwards to whole minutes; empty when it holds none."""
-    start = window.start if window.start >= horizon else ceil_minute(window.start)
-    end = window.end if window.end >= horizon else floor_minute(window.end)
+    start = window.start if window.start >= horizon else MINUTES.ceil(window.start)
+    end = window.end if window.end >= horizon else MINUTES.floor(window.end)
     return Window(start, max(start, end))
 
 
@@ -58,12 +59,12 @@ def first_known(store: TelemetryStore) -> datetime | None:
     minute: datetime | None = row["minute"] if row["minutes"] else None
     if span is None or minute is None:
         return minute if span is None else span
-    return minute if minute < floor_minute(span) else span
+    return minute if minute < MINUTES.floor(span) else span
 
 
 def advance_horizon(store: TelemetryStore, rollup: RollUp, until: datetime) -> None:
     """Close every minute before `until` for good; nothing happens when that has been done."""
-    until = ceil_minute(until)
+    until = MINUTES.ceil(until)
     if until > read_horizon(store, rollup):
         store.insert(
             rollup.grain.marks,

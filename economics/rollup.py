@@ -9,11 +9,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from economics.grains import Grain
-from economics.times import MINUTE, ceil_minute, floor_minute, sql_minute
+from economics.grains import MINUTES, Grain, Span
+from economics.times import sql_minute
 from store.telemetry import TelemetryStore
-
-Span = tuple[datetime, datetime]
 
 # Points are sorted in memory, with their buckets: some kilobytes each.
 MOST_POINTS_AT_ONCE = 100_000
@@ -75,7 +73,7 @@ def published_sql(rollup: RollUp) -> str:
 
 def open_spans(store: TelemetryStore, rollup: RollUp, window: Span, version: int) -> list[Span]:
     """What of a window is not in minutes published up to a version: whole runs of minutes, and cut ones at its ends."""
-    first, last = ceil_minute(window[0]), floor_minute(window[1])
+    first, last = rollup.grain.ceil(window[0]), rollup.grain.floor(window[1])
     if first >= last:
         return [window]
     closed = store.rows(
@@ -90,7 +88,7 @@ def open_spans(store: TelemetryStore, rollup: RollUp, window: Span, version: int
     for row in closed:
         if begin < row["minute"]:
             found.append((begin, row["minute"]))
-        begin = row["minute"] + MINUTE
+        begin = row["minute"] + rollup.grain.length
     if begin < window[1]:
         found.append((begin, window[1]))
     return found
@@ -106,7 +104,7 @@ def stretches(held: Mapping[datetime, int], within: Span | None = None) -> Itera
             begin = None
         if begin is None:
             begin, rows = minute, 0
-        end, rows = minute + MINUTE, rows + held[minute]
+        end, rows = minute + MINUTES.length, rows + held[minute]
     if begin is not None and end is not None:
         yield _cut((begin, end), within)
 
