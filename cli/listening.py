@@ -60,12 +60,8 @@ def refuse_public_bind(host: str) -> None:
         )
 
 
-def listen(host: str, port: int, setting: str, *, without_delay: bool = False) -> socket.socket:
+def listen(host: str, port: int, setting: str) -> socket.socket:
     """A listener on an address.
-
-    Args:
-        without_delay: answers are sent at once. Where a connection is closed on a sender that still sends, as after a
-            refusal, the answer may then be lost to it.
 
     Raises:
         SettingsError: it cannot be opened; names the setting.
@@ -73,7 +69,7 @@ def listen(host: str, port: int, setting: str, *, without_delay: bool = False) -
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sets TCP_NODELAY on sockets that say they are TCP. Without it the second half of an answer waits 40 ms for
     # the other side's acknowledgement of the first.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP if without_delay else 0)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -109,7 +109,7 @@ class Server:
         if Role.COLLECTOR in self._roles:
             # Only a collector keeps anything on disk where the stores are servers.
             parts.enter_context(owned(settings.data_dir))
-        self._http = listen(settings.server.host, settings.server.port, "server.port", without_delay=True)
+        self._http = listen(settings.server.host, settings.server.port, "server.port")
         parts.callback(self._http.close)
         self._collector = CollectorPart(settings, parts) if Role.COLLECTOR in self._roles else None
         self._worker = WorkerPart(settings) if Role.WORKER in self._roles else None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import httpx
+import pytest
 import uvicorn
 
 from cli.connections import MOST_HEAD_BYTES, LimitedConnection
@@ -24,12 +25,14 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"hello"})
 
 
-def serving(protocol: type[LimitedConnection], work: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+def serving(
+    protocol: type[LimitedConnection], work: Callable[[int], Coroutine[Any, Any, None]], app: Any = hello
+) -> None:
     """Run `work(port)` beside a server whose connections are `protocol`."""
 
     async def run() -> None:
         listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(hello, http=protocol, log_level="warning", lifespan="off")
+        config = uvicorn.Config(app, http=protocol, log_level="warning", lifespan="off")
         server = QuietServer(config)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
@@ -87,6 +90,50 @@ def test_a_connection_too_many_is_closed_and_the_others_go_on() -> None:
     serving(Few, work)
 
 
+async def refuse(scope: Any, receive: Any, send: Any) -> None:
+    headers = [(b"content-length", b"2"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": b"no"})
+
+
+def test_who_is_refused_while_it_sends_gets_its_answer() -> None:
+    """Closed at once, the connection would be reset with the first byte that comes later, and the answer be lost."""
+    sent = 0
+
+    async def work(port: int) -> None:
+        nonlocal sent
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n")
+        for _ in range(20):
+            writer.write(b"x" * 10_000)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+            sent += 1
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert answer.endswith(b"no")
+        writer.close()
+
+    serving(LimitedConnection, work, refuse)
+    assert sent == 20
+
+
+def test_a_sender_that_never_stops_is_cut_off_after_a_moment() -> None:
+    class Brief(LimitedConnection):
+        linger_seconds = 0.2
+
+    async def work(port: int) -> None:
+        _reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000\r\n\r\n")
+        with pytest.raises(ConnectionError):
+            while True:
+                writer.write(b"x" * 1000)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+
+    serving(Brief, work, refuse)
+
+
 def test_answers_are_sent_without_delay() -> None:
     """With Nagle's algorithm each would wait 40 ms for the other side's acknowledgement of its head."""
 
@@ -97,7 +144,7 @@ def test_answers_are_sent_without_delay() -> None:
             delayed.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
             writer.close()
 
-        with listen("127.0.0.1", 0, "server.port", without_delay=True) as listener:
+        with listen("127.0.0.1", 0, "server.port") as listener:
             async with await asyncio.start_server(connected, sock=listener):
                 _reader, writer = await asyncio.open_connection(*listener.getsockname())
                 found = await asyncio.wait_for(delayed, 30)
